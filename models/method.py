@@ -1,0 +1,64 @@
+"""What a method offers to the training loop, to evaluation and to prediction; and how it is found.
+
+A method is one module in `models/methods/` with two names:
+
+    Config     frozen dataclass: every number the paper tunes, without defaults; `preset(name)` where a reference deviates
+    Model      a `Method`, built by  Model(config, widths={"video": D_v, "query": D_q}, confounders={"video": (K, D), ...})
+
+The folder is the registry: a new file is a new method, nothing else has to be told.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Method(nn.Module):
+    """Base of every `Model`. Batches, draws and outputs are the frozen dataclasses of the method's task."""
+
+    TASK: str  # "moments": the batch is models.batch.Grounding, decode gives models.batch.Moments
+
+    def __init__(self, config: Any, *, widths: Mapping[str, int], confounders: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.config = config
+
+    def observe(self, batch: Any) -> None:
+        """Called by the training loop before `forward`, in training only: the place of memories that learn without gradient."""
+
+    def draw(self, batch: Any, generator: torch.Generator) -> Any:
+        """Sample whatever `forward` or `losses` needs at random, apart from dropout. `generator` lives on the CPU."""
+        raise NotImplementedError
+
+    def forward(self, batch: Any, draws: Any) -> Any:
+        """One pass; does not branch on train or test and never writes into the batch."""
+        raise NotImplementedError
+
+    def losses(self, output: Any, batch: Any) -> dict[str, Tensor]:
+        """Every loss term by name, unweighted, each a scalar, and the weighted sum as "total"."""
+        raise NotImplementedError
+
+    def decode(self, output: Any, batch: Any) -> list[Any]:
+        """One result per row of the batch, on the CPU."""
+        raise NotImplementedError
+
+
+def method_names() -> list[str]:
+    """The methods there are, by file name."""
+    return sorted(path.stem for path in (Path(__file__).parent / "methods").glob("[a-z]*.py"))
+
+
+def load_method(name: str) -> ModuleType:
+    """Import models/methods/<name>.py.
+
+    Raises LookupError with the known names if there is no such file.
+    """
+    if name not in method_names():
+        raise LookupError(f"no method {name!r}: models/methods/ has {', '.join(method_names())}")
+    return importlib.import_module(f"models.methods.{name}")

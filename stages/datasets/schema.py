@@ -1,0 +1,91 @@
+"""Sample types, one per task; what an adapter declares about its data set; the error it raises.
+
+Times are seconds. Behind `read` all data sets of one task look alike.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class DatasetError(ValueError):
+    """An annotation record that no named rule repairs. The message names file, record, expectation and way out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentSample:
+    """One query on one video: moment retrieval, highlight detection, answerability.
+
+    sample_id             unique in the split; the published qid where that is unique, else "<vid>_<qid>"
+    video_id, query_id    the ids under which the features are published (query features: qid<query_id>)
+    query                 the published text, byte for byte
+    duration              seconds
+    spans                 ((start, end), ...) in seconds, inside [0, duration], start <= end; empty when unknown or unanswerable
+    relevant_clips        indices of 2-second clips with a rating, or None
+    saliency_scores       one (a, b, c) of 0..4 per relevant clip, or None
+    answerable            None where the data set does not say
+    published             the record as published, JSON: what scorers compare with (placeholder windows included)
+    source, record        file name and 1-based line or index in it
+    """
+
+    sample_id: str
+    video_id: str
+    query_id: str
+    query: str
+    duration: float
+    spans: tuple[tuple[float, float], ...]
+    relevant_clips: tuple[int, ...] | None = None
+    saliency_scores: tuple[tuple[int, int, int], ...] | None = None
+    answerable: bool | None = None
+    published: str
+    source: str
+    record: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What an adapter states about its data set.
+
+    task         "moments"
+    files        split -> file name below data/raw/<dataset>/; "<name>" is also found as "<name>.gz"
+    samples      split -> number of records, or None where it depends on the user's files
+    validation   split used for model selection; None: the hold-out rule on training videos (design: sha256 of the id, one in ten)
+    train        the split that is trained on
+    fps          clips per second of the published clip features
+    """
+
+    name: str
+    task: str
+    files: dict[str, str]
+    samples: dict[str, int | None]
+    train: str = "train"
+    validation: str | None = None
+    fps: float
+
+
+@dataclass
+class Quality:
+    """Counts of every repair and every oddity, by rule name, with the first few record ids; ends in quality.json."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, rule: str, record: str) -> None:
+        """Count `rule` once more; keep the first five records as examples."""
+        self.counts[rule] += 1
+        kept = self.examples.setdefault(rule, [])
+        if len(kept) < 5:
+            kept.append(record)
+
+
+def published_file(raw: Path, name: str) -> Path:
+    """`raw/name`, or its `.gz` form.
+
+    Raises DatasetError if neither exists.
+    """
+    for path in (raw / name, raw / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise DatasetError(f"{raw}: neither {name} nor {name}.gz is there; run the fetch stage, or put your own copy there")
