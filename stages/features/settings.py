@@ -1,0 +1,45 @@
+"""What params.yaml says about one published feature: `features.<dataset>.<feature>`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One published feature of one dataset entry: where its files lie, what is in them, what to do about faults.
+
+    kind        clip: rows are clips of a video; query: rows are tokens of a query; frame, object, trajectory: as design.md 3
+    files       below data/raw/<dataset>/: a folder, an archive (.zip, .tar, .tar.gz, .tgz), or a glob of split tar parts
+                ("name.tar.gz.*", "name.parta?"; parts are joined in name order)
+    format      of the single files: npz (array under `key`), pt (a bare tensor), npy (a bare array)
+    key         array in the npz; null for pt and npy
+    prefix      what the file name has in front of the id ("qid" for query features); files without it are refused as extra
+    width       channels; any other width is an error
+    fps         rows per second; null where rows are not spaced in time
+    extractor   what made the features, in words; goes into the store's attributes
+    dtype       keep: as published (all files must agree); otherwise the type that is stored
+    missing     an annotated id without a file: error, or drop (its samples are left out where the store is read; counted)
+    extra       a file without an annotated id: ignore (counted, not stored), store, or error
+    non_finite  NaN or Inf: error, or zero (those entries become 0; counted)
+    empty       a file with no rows at all: error, or drop (treated as a missing one; counted)
+    archive     also write <feature>.archive.zarr, compressed and sharded, for sharing through a remote
+    concatenation   names of the parts along the channels, in order, where one file holds several
+    """
+
+    kind: Literal["clip", "query", "frame", "object", "trajectory"]
+    files: str
+    format: Literal["npz", "pt", "npy"]
+    key: str | None = None
+    prefix: str = ""
+    width: int
+    fps: float | None = None
+    extractor: str
+    dtype: Literal["keep", "float16", "float32"] = "keep"
+    missing: Literal["error", "drop"] = "error"
+    extra: Literal["ignore", "store", "error"] = "ignore"
+    non_finite: Literal["error", "zero"] = "error"
+    empty: Literal["error", "drop"] = "error"
+    archive: bool = False
+    concatenation: tuple[str, ...] = ()
