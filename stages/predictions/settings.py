@@ -1,0 +1,38 @@
+"""What evaluation and prediction are told by params.yaml: the mapping `evaluate` of a run.
+
+Times are seconds. Nothing here has a default in code: a number has one home, and that is params.yaml.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """How the windows of a run become predictions, and how these are scored.
+
+    splits             splits to evaluate; predictions.jsonl is the first of them
+    batch_size         queries per forward pass; changes nothing but speed under `corrected` numerics
+    top                windows kept per query, after suppression (the model itself decodes at most 50)
+    nms_threshold      a window goes when its IoU with a better one reaches this
+    rounding_unit      seconds; window ends are rounded to multiples of it; null: not at all
+    rounding           "released": rows that end at or after the duration stay unrounded; "corrected": all rows, clamped again,
+                       zero-length rows dropped
+    primary            metric names of the results table, most important first, e.g. "MR-full-R1@0.5"
+    published          the paper's numbers under the same names, for the first split; null: none
+    baseline_seed      seed of the random-window baseline
+    examples           queries per split that the results page shows as timelines
+    """
+
+    splits: tuple[str, ...]
+    batch_size: int
+    top: int
+    nms_threshold: float
+    rounding_unit: float | None
+    rounding: Literal["corrected", "released"]
+    primary: tuple[str, ...]
+    published: dict[str, float] | None
+    baseline_seed: int
+    examples: int
