@@ -1,0 +1,336 @@
+"""params.yaml -> frozen dataclasses, strictly. The only reader of YAML.
+
+Every number of the project stands in params.yaml, in the sections `worlds, datasets, features, dictionaries, runs, reports`. Each
+section's entries are parsed by the type annotations of the dataclass of the folder that uses them; nothing behind this file
+checks again. An unknown key, a missing one, a value of the wrong type: all of the file are reported at once, each with its
+place, the value and the nearest valid name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import yaml
+
+from models.method import load_method
+from stages.confounders.settings import Dictionary
+from stages.features.settings import Feature
+from stages.predictions.settings import Evaluate
+from stages.reporting.settings import Report
+from stages.sources.settings import SourceEntry
+from stages.training.settings import Train
+from stages.worlds.settings import Planted, Rehearsal
+
+DEFAULT_FILE = Path("params.yaml")
+T = typing.TypeVar("T")
+
+
+class ParamsError(ValueError):
+    """One or more entries of params.yaml are wrong; the message lists all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """An entry of `datasets`: annotations and one family of features of one data set.
+
+    adapter    file in stages/datasets/ that reads the annotations
+    after      path that DVC brings up to date before the fetch (a world), or any tracked path where nothing is needed
+    sources    what is fetched, each with its mirrors in order of preference
+    """
+
+    adapter: str
+    after: str
+    sources: tuple[SourceEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """An entry of `worlds`: exactly one of a planted world and a rehearsal of a real data set."""
+
+    seed: int
+    planted: Planted | None
+    rehearsal: Rehearsal | None
+
+    def __post_init__(self) -> None:
+        if (self.planted is None) == (self.rehearsal is None):
+            raise ValueError("give exactly one of planted and rehearsal, and null for the other")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFeatures:
+    """Which stores of the data set a run reads; several are fused in this order."""
+
+    video: tuple[str, ...]
+    query: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfounders:
+    """Paths of the confounder dictionaries, one per stream."""
+
+    video: str
+    query: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """An entry of `runs`: one method trained on one data set and evaluated on its splits. `model` is the method's own Config."""
+
+    method: str
+    dataset: str
+    report: str
+    features: RunFeatures
+    confounders: RunConfounders
+    seed: int
+    model: Any
+    train: Train
+    evaluate: Evaluate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """The whole of params.yaml; each section maps the entry's name to its settings."""
+
+    worlds: dict[str, World]
+    datasets: dict[str, Dataset]
+    features: dict[str, dict[str, Feature]]
+    dictionaries: dict[str, Dictionary]
+    runs: dict[str, Run]
+    reports: dict[str, Report]
+
+
+def load_params(path: Path = DEFAULT_FILE) -> Params:
+    """Read and check the whole file.
+
+    Raises ParamsError listing every error of the file: place, value, expectation, nearest valid name.
+    """
+    errors: list[str] = []
+    raw = _read_yaml(path)
+    params = _parse(Params, raw, str(path), errors)
+    if not errors:
+        errors += _references(params, str(path))
+    if errors:
+        raise ParamsError("\n".join(errors))
+    assert isinstance(params, Params)
+    return params
+
+
+def entry_names(section: str, path: Path = DEFAULT_FILE) -> list[str]:
+    """Names of a section's entries, without checking their contents.
+
+    Raises ParamsError if the file or the section is missing.
+    """
+    raw = _read_yaml(path)
+    if not isinstance(raw.get(section), dict):
+        raise ParamsError(f"{path}: no section {section!r}; sections: {', '.join(raw)}")
+    return sorted(raw[section])
+
+
+def lookup(section: Mapping[str, T], name: str, what: str) -> T:
+    """section[name], or a ParamsError that offers the nearest names. `what` is the section's name."""
+    if name not in section:
+        raise ParamsError(
+            f"params.yaml: {what}: no entry {name!r}{_nearest(name, section)}. Known: {', '.join(section) or 'none'}"
+        )
+    return section[name]
+
+
+def parse(kind: type[Any], value: object, place: str) -> Any:
+    """One value by type annotation. Raises ParamsError with all its errors."""
+    errors: list[str] = []
+    parsed = _parse(kind, value, place, errors)
+    if errors:
+        raise ParamsError("\n".join(errors))
+    return parsed
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        raw = _NoDuplicates(path.read_text(encoding="utf-8")).get_single_data()
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run from the repository root or give --params FILE") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ParamsError(
+            f"{path}: expected sections ({', '.join(f.name for f in dataclasses.fields(Params))}), got {_shown(raw)}"
+        )
+    return raw
+
+
+class _NoDuplicates(yaml.SafeLoader):
+    """SafeLoader keeps the last of two equal keys without a word; a lost entry is an error here."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _parse(kind: Any, value: object, place: str, errors: list[str]) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _parse_optional(arguments, value, place, errors)
+    if dataclasses.is_dataclass(kind):
+        return _parse_dataclass(typing.cast("type[Any]", kind), value, place, errors)
+    if origin is Literal:
+        return value if value in arguments else _wrong(f"one of {', '.join(map(repr, arguments))}", value, place, errors)
+    if origin is tuple:
+        return _parse_tuple(arguments, value, place, errors)
+    if origin is dict:
+        if not isinstance(value, dict):
+            return _wrong("a mapping", value, place, errors)
+        return {_key(key, place, errors): _parse(arguments[1], item, f"{place}.{key}", errors) for key, item in value.items()}
+    return _parse_scalar(kind, value, place, errors)
+
+
+def _parse_scalar(kind: Any, value: object, place: str, errors: list[str]) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        if kind is float and math.isnan(value):
+            return _wrong("a number", value, place, errors)
+        return value
+    hint = ""
+    if kind is float and isinstance(value, str) and _is_number(value):
+        hint = f" (YAML needs a point before the exponent: write {float(value):.1e} without quotes)"
+    return _wrong(kind.__name__, value, place, errors, hint)
+
+
+def _parse_optional(arguments: tuple[Any, ...], value: object, place: str, errors: list[str]) -> Any:
+    inner = [argument for argument in arguments if argument is not type(None)]
+    if value is None and len(inner) < len(arguments):
+        return None
+    attempts: list[list[str]] = []
+    for argument in inner:
+        attempt: list[str] = []
+        parsed = _parse(argument, value, place, attempt)
+        if not attempt:
+            return parsed
+        attempts.append(attempt)
+    errors += min(attempts, key=len)
+    return None
+
+
+def _parse_tuple(arguments: tuple[Any, ...], value: object, place: str, errors: list[str]) -> Any:
+    if not isinstance(value, list):
+        return _wrong("a list", value, place, errors)
+    if len(arguments) == 2 and arguments[1] is Ellipsis:
+        return tuple(_parse(arguments[0], item, f"{place}[{n}]", errors) for n, item in enumerate(value))
+    if len(value) != len(arguments):
+        return _wrong(f"a list of {len(arguments)}", value, place, errors)
+    return tuple(_parse(kind, item, f"{place}[{n}]", errors) for n, (kind, item) in enumerate(zip(arguments, value, strict=True)))
+
+
+def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[str]) -> Any:
+    if not isinstance(value, dict):
+        return _wrong(f"a mapping with {', '.join(f.name for f in dataclasses.fields(kind))}", value, place, errors)
+    hints = typing.get_type_hints(kind)
+    known = {field.name: field for field in dataclasses.fields(kind)}
+    before = len(errors)
+    for key in value:
+        if key not in known:
+            errors.append(f"{place}: unknown key {key!r}{_nearest(key, known)}. Known keys: {', '.join(known)}")
+    arguments: dict[str, Any] = {}
+    for name, field in known.items():
+        if name in value:
+            arguments[name] = _parse(hints[name], value[name], f"{place}.{name}", errors)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            errors.append(f"{place}: missing key {name!r} ({_type_name(hints[name])})")
+    if kind is Run and "method" in arguments:
+        arguments["model"] = _parse_model(arguments["method"], value.get("model"), place, errors)
+    if len(errors) > before:
+        return None
+    try:
+        return kind(**arguments)
+    except ValueError as error:
+        errors.append(f"{place}: {error}")
+        return None
+
+
+def _parse_model(method: object, value: object, place: str, errors: list[str]) -> Any:
+    """The `model` of a run, by the Config of its method."""
+    try:
+        config = load_method(str(method)).Config
+    except LookupError as error:
+        errors.append(f"{place}.method: {error}")
+        return None
+    return _parse(config, value, f"{place}.model", errors)
+
+
+def _references(params: Params, place: str) -> list[str]:
+    """Names in one section that must exist in another."""
+    errors = []
+
+    def check(at: str, name: str, section: Mapping[str, Any], what: str) -> None:
+        if name not in section:
+            errors.append(f"{place}: {at}: no {what} {name!r}{_nearest(name, section)}. Known: {', '.join(section) or 'none'}")
+
+    for name, dataset in params.datasets.items():
+        check(f"datasets.{name}", name, params.features, "entry of features")
+        if not dataset.sources:
+            errors.append(f"{place}: datasets.{name}.sources: expected at least one source")
+    for name in params.features:
+        check(f"features.{name}", name, params.datasets, "dataset")
+    for name, dictionary in params.dictionaries.items():
+        check(f"dictionaries.{name}.dataset", dictionary.dataset, params.datasets, "dataset")
+        for feature in dictionary.features:
+            check(f"dictionaries.{name}.features", feature, params.features.get(dictionary.dataset, {}), "feature")
+    for name, run in params.runs.items():
+        check(f"runs.{name}.dataset", run.dataset, params.datasets, "dataset")
+        check(f"runs.{name}.report", run.report, params.reports, "report")
+        for feature in (*run.features.video, *run.features.query):
+            check(f"runs.{name}.features", feature, params.features.get(run.dataset, {}), "feature")
+    return errors
+
+
+def _wrong(expected: str, value: object, place: str, errors: list[str], hint: str = "") -> None:
+    errors.append(f"{place}: expected {expected}, got {_shown(value)}{hint}")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return f"{text if len(text) < 80 else text[:77] + '...'} ({type(value).__name__})"
+
+
+def _key(key: object, place: str, errors: list[str]) -> str:
+    if not isinstance(key, str):
+        errors.append(f"{place}: expected text as a key, got {_shown(key)}; put it in quotes")
+    elif not key or any(character in key for character in "/\\@: ") or key.startswith((".", "-")):
+        errors.append(
+            f"{place}: {key!r} cannot be a name: it becomes part of file names and DVC targets; use letters, digits, - and _"
+        )
+    return str(key)
+
+
+def _nearest(key: object, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(str(key), list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _type_name(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
