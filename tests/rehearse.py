@@ -1,0 +1,140 @@
+"""Rehearse a benchmark at full size, offline: real annotations, planted features, a real (loopback) Hub, every stage.
+
+    python -m tests.rehearse --benchmark charades --annotations FOLDER --work FOLDER [--epochs N] [--videos N]
+
+The work folder becomes a DVC workspace of its own: the code of this repository, and a params.yaml made from
+tests/data/rehearsal/<benchmark>.yaml. There the `world` stage plants features of the real widths for every video and query of
+the annotation files, a Hub server on 127.0.0.1 serves them in the published layout, and `dvc repro` runs fetch, consolidate,
+dictionary, train, evaluate and report on them, as it would on the downloaded files. Prints one JSON object: seconds and peak
+memory per stage, and the metrics.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TEMPLATES = ROOT / "tests" / "data" / "rehearsal"
+CODE = ("models", "stages", "dvc.yaml", ".dvcignore")
+REPOSITORY = "planted/rehearsal"
+
+
+def rehearse(benchmark: str, annotations: Path, work: Path, *, epochs: int | None = None, videos: int | None = None) -> dict[str, Any]:
+    """The whole line on one benchmark; returns seconds and peak memory per stage, and the metrics of the run."""
+    prepare_workspace(work)
+    params = yaml.safe_load((TEMPLATES / f"{benchmark}.yaml").read_text(encoding="utf-8"))
+    fill_in(params, annotations.resolve(), epochs, videos)
+    (work / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+    (dataset,), (dictionaries,), (run,) = params["datasets"], [list(params["dictionaries"])], params["runs"]
+    figures: dict[str, Any] = {"stages": {}}
+    stages = figures["stages"]
+    stages["world"] = repro(work, "world@rehearsal")
+    with hub(work) as endpoint:
+        stages["fetch"] = repro(work, f"fetch@{dataset}", HF_ENDPOINT=endpoint)
+    stages["consolidate"] = repro(work, f"consolidate@{dataset}")
+    for name in dictionaries:
+        stages[f"dictionary {name}"] = repro(work, f"dictionary@{name}")
+    for stage in ("train", "evaluate"):
+        stages[stage] = repro(work, f"{stage}@{run}")
+    stages["report"] = repro(work, "report@rehearsal")
+    figures["metrics"] = json.loads((work / "data" / "results" / run / "metrics.json").read_text(encoding="utf-8"))
+    figures["bytes"] = {name: folder_bytes(work / "data" / name) for name in ("raw", "features")}
+    return figures
+
+
+def prepare_workspace(work: Path) -> None:
+    """A DVC workspace without git, with a copy of the code; what an earlier rehearsal computed there is kept."""
+    work.mkdir(parents=True, exist_ok=True)
+    for name in CODE:
+        source, target = ROOT / name, work / name
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target)
+    if not (work / ".dvc").exists():
+        subprocess.run(["dvc", "init", "--no-scm", "--quiet"], cwd=work, check=True)
+        for key, value in (("core.analytics", "false"), ("core.check_update", "false"), ("cache.type", "reflink,hardlink,copy")):
+            subprocess.run(["dvc", "config", key, value], cwd=work, check=True)
+
+
+def fill_in(params: dict[str, Any], annotations: Path, epochs: int | None, videos: int | None) -> None:
+    """Put what the command line says into the template."""
+    rehearsal = params["worlds"]["rehearsal"]["rehearsal"]
+    rehearsal["annotations"] = str(annotations)
+    rehearsal["subset"] = videos
+    for run in params["runs"].values():
+        if epochs is not None:
+            run["train"]["epochs"] = epochs
+
+
+def repro(work: Path, target: str, **environment: str) -> dict[str, float]:
+    """`dvc repro target`; seconds and the largest memory of any process so far (it only grows)."""
+    print(f"== {target}", file=sys.stderr, flush=True)
+    start = time.perf_counter()
+    subprocess.run(["dvc", "repro", target], cwd=work, env={**os.environ, **environment}, check=True, stdout=sys.stderr)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    return {"seconds": round(time.perf_counter() - start, 1), "peak_gib_so_far": round(peak, 2)}
+
+
+class hub:  # noqa: N801 - used as a context manager
+    """The loopback Hub, serving the world's upstream folder as a data set repository; the value is its address."""
+
+    def __init__(self, work: Path) -> None:
+        self.root = work / "data" / "hub"
+        owner, name = REPOSITORY.split("/")
+        link = self.root / "datasets" / owner / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to((work / "data" / "worlds" / "rehearsal" / "upstream").resolve())
+
+    def __enter__(self) -> str:
+        port_file = self.root / "port"
+        port_file.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "tests.hub_server", "--root", str(self.root), "--port", "0", "--port-file", str(port_file)]
+        self.process = subprocess.Popen(command, cwd=ROOT)
+        deadline = time.monotonic() + 120
+        while not port_file.exists() or not port_file.read_text().strip():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the loopback Hub did not start")
+            time.sleep(0.1)
+        return f"http://127.0.0.1:{port_file.read_text().strip()}"
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=30)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--benchmark", required=True, choices=sorted(path.stem for path in TEMPLATES.glob("*.yaml")))
+    parser.add_argument("--annotations", required=True, type=Path, help="folder with the published annotation files, plain or .gz")
+    parser.add_argument("--work", required=True, type=Path, help="workspace to make or go on with; several GB")
+    parser.add_argument("--epochs", type=int, help="instead of the template's number")
+    parser.add_argument("--videos", type=int, help="only the first so many videos")
+    args = parser.parse_args()
+    if not args.annotations.is_dir():
+        parser.error(f"--annotations {args.annotations}: no such folder; the README says where the annotation files are published")
+    print(json.dumps(rehearse(args.benchmark, args.annotations, args.work, epochs=args.epochs, videos=args.videos), indent=1))
+
+
+if __name__ == "__main__":
+    main()
