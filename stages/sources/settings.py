@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 from urllib.parse import urlsplit
 
-from stages.sources.names import NameProblem, checked_name
+from stages.sources.names import UnsafeNameError, checked_name
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -26,8 +26,8 @@ class Hub:
     """Files of a Hugging Face repository, taken at one commit.
 
     repository   "owner/name"
-    revision     a commit of 40 hex digits (best), or a branch or tag: it is resolved at the first fetch, and the lock then holds the commit
-    patterns     shell patterns of paths in the repository; each must match; () = every file. "*" matches "/" too, as in the client
+    revision     a commit of 40 hex digits (best), or a branch or tag: resolved at the first fetch, after which the lock holds the commit
+    patterns     shell patterns of paths in the repository, each must match; () = every file. "*" matches "/" too, as in the client
     strip        leading folder that is cut from the paths before they are put below `into`
     endpoint     None: HF_ENDPOINT, or https://huggingface.co
     """
@@ -79,9 +79,8 @@ class Git:
         scheme, colon, _ = self.repository.partition("://")
         local_or_scp = not colon and "::" not in self.repository
         if self.repository.startswith("-") or not (local_or_scp or scheme in GIT_PROTOCOLS) or _has_password(self.repository):
-            raise ValueError(
-                f"repository: expected an address git understands ({', '.join(GIT_PROTOCOLS)}, no password in it), got {self.repository!r}"
-            )
+            protocols = ", ".join(GIT_PROTOCOLS)
+            raise ValueError(f"repository: expected a git address ({protocols}; no password in it), got {self.repository!r}")
         if not COMMIT.fullmatch(self.commit):
             raise ValueError(f"commit: expected 40 hex digits (a branch would not be pinned), got {self.commit!r}")
         _check_name("path", self.path)
@@ -126,12 +125,12 @@ class Mirror:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceEntry:
     """One file or one folder of files below data/raw/<dataset>/.
 
-    into            "." or a path below data/raw/<dataset>/. A mirror that holds one file (a url, a git or own file, one hub pattern without
-                    wildcards) writes it under this very name, or, where `into` is "." or ends in "/", under its own name in that folder;
-                    a mirror that holds a folder puts it below `into`
+    into            "." or a path below data/raw/<dataset>/. A mirror that holds one file (a url, a git or own file, one hub pattern
+                    without wildcards) writes it under this very name, or, where `into` is "." or ends in "/", under its own name
+                    in that folder; a mirror that holds a folder puts it below `into`
     sha256, bytes   of the uncompressed file, for single files, where known; None: recorded in the manifest at the first fetch
     mirrors         in order of preference
     """
@@ -163,7 +162,7 @@ class Source:
 def _check_name(field: str, value: str) -> None:
     try:
         checked_name(value)
-    except NameProblem as problem:
+    except UnsafeNameError as problem:
         raise ValueError(f"{field}: expected a plain relative path, got {value!r}: {problem}") from None
 
 
