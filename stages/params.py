@@ -25,7 +25,7 @@ from stages.confounders.settings import Dictionary
 from stages.features.settings import Feature
 from stages.predictions.settings import Evaluate
 from stages.reporting.settings import Report
-from stages.sources.settings import Source
+from stages.sources.settings import SourceEntry
 from stages.training.settings import Train
 from stages.worlds.settings import World
 
@@ -48,7 +48,7 @@ class Dataset:
 
     adapter: str
     after: str
-    sources: tuple[Source, ...]
+    sources: tuple[SourceEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
