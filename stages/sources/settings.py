@@ -26,8 +26,8 @@ class Hub:
     """Files of a Hugging Face repository, taken at one commit.
 
     repository   "owner/name"
-    revision     a commit of 40 hex digits (best), or a branch or tag: resolved at the first fetch, after which the lock holds the commit
-    patterns     shell patterns of paths in the repository, each must match; () = every file. "*" matches "/" too, as in the client
+    revision     a commit of 40 hex digits (best), or a branch or tag: resolved at the first fetch, the lock keeps the commit
+    patterns     shell patterns of paths in the repository, each must match; () = every file. As in the client, "*" matches "/"
     strip        leading folder that is cut from the paths before they are put below `into`
     endpoint     None: HF_ENDPOINT, or https://huggingface.co
     """
@@ -125,12 +125,12 @@ class Mirror:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceEntry:
+class Source:
     """One file or one folder of files below data/raw/<dataset>/.
 
-    into            "." or a path below data/raw/<dataset>/. A mirror that holds one file (a url, a git or own file, one hub pattern
-                    without wildcards) writes it under this very name, or, where `into` is "." or ends in "/", under its own name
-                    in that folder; a mirror that holds a folder puts it below `into`
+    into            "." or a path below data/raw/<dataset>/. A mirror that holds one file (a url, a git or own file, one hub
+                    pattern without wildcards) writes it under this very name, or, where `into` is "." or ends in "/", under
+                    its own name in that folder; a mirror that holds a folder puts it below `into`
     sha256, bytes   of the uncompressed file, for single files, where known; None: recorded in the manifest at the first fetch
     mirrors         in order of preference
     """
