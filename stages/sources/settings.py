@@ -125,7 +125,7 @@ class Mirror:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class SourceEntry:
     """One file or one folder of files below data/raw/<dataset>/.
 
     into            "." or a path below data/raw/<dataset>/. A mirror that holds one file (a url, a git or own file, one hub
