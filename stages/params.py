@@ -27,7 +27,7 @@ from stages.predictions.settings import Evaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
 from stages.training.settings import Train
-from stages.worlds.settings import World
+from stages.worlds.settings import Planted, Rehearsal
 
 DEFAULT_FILE = Path("params.yaml")
 T = typing.TypeVar("T")
@@ -49,6 +49,21 @@ class Dataset:
     adapter: str
     after: str
     sources: tuple[SourceEntry, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """An entry of `worlds`: exactly one of a planted world and a rehearsal of a real data set."""
+
+    seed: int
+    planted: Planted | None
+    rehearsal: Rehearsal | None
+
+    def __post_init__(self) -> None:
+        if (self.planted is None) == (self.rehearsal is None):
+            raise ValueError("give exactly one of planted and rehearsal, and null for the other")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
