@@ -34,6 +34,7 @@ class Train:
     min_duration          training samples of shorter videos (seconds) are dropped
     drop_last             leave out a last batch that is not full
     select, select_mode   validation metric that chooses the epoch that is kept, and whether more is better; None: the last epoch
+    selection             split to select on; None: the published validation split, or else the training videos held out
     validate_every        epochs between validations; the last epoch is always validated
     validation_batch      samples per validation batch
     pad_multiple          clips and tokens are padded to a multiple of this: fewer shapes for `compile`
@@ -67,6 +68,7 @@ class Train:
     drop_last: bool = False
     select: str | None = None
     select_mode: Literal["max", "min"] = "max"
+    selection: str | None = None
     validate_every: int = 1
     validation_batch: int = 64
     pad_multiple: int = 1
