@@ -140,7 +140,7 @@ def lookup(section: Mapping[str, T], name: str, what: str) -> T:
     """section[name], or a ParamsError that offers the nearest names. `what` is the section's name."""
     if name not in section:
         raise ParamsError(
-            f"params.yaml: {what}: no entry {name!r}{_nearest(name, section)}. Known: {', '.join(section) or 'none'}"
+            f"params.yaml: {what}: no entry {name!r}{_nearest(name, section)} Known: {', '.join(section) or 'none'}"
         )
     return section[name]
 
@@ -248,7 +248,7 @@ def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[st
     before = len(errors)
     for key in value:
         if key not in known:
-            errors.append(f"{place}: unknown key {key!r}{_nearest(key, known)}. Known keys: {', '.join(known)}")
+            errors.append(f"{place}: unknown key {key!r}{_nearest(key, known)} Known keys: {', '.join(known)}")
     arguments: dict[str, Any] = {}
     for name, field in known.items():
         if name in value:
@@ -282,7 +282,7 @@ def _references(params: Params, place: str) -> list[str]:
 
     def check(at: str, name: str, section: Mapping[str, Any], what: str) -> None:
         if name not in section:
-            errors.append(f"{place}: {at}: no {what} {name!r}{_nearest(name, section)}. Known: {', '.join(section) or 'none'}")
+            errors.append(f"{place}: {at}: no {what} {name!r}{_nearest(name, section)} Known: {', '.join(section) or 'none'}")
 
     for name, dataset in params.datasets.items():
         check(f"datasets.{name}", name, params.features, "entry of features")
@@ -323,7 +323,7 @@ def _key(key: object, place: str, errors: list[str]) -> str:
 
 def _nearest(key: object, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(str(key), list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def _type_name(kind: Any) -> str:
