@@ -21,7 +21,8 @@ from typing import Any, Protocol, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stages.datasets.schema import DatasetError, MomentSample, Quality, Source, published_file
+from stages.datasets.rules import MEANING
+from stages.datasets.schema import DatasetError, MomentSample, Quality, Source, split_file
 
 SCHEMA_VERSION = 1
 QUALITY = "quality.json"
@@ -96,10 +97,10 @@ def write_samples(
     counts: dict[str, Any] = {}
     videos: dict[str, set[str]] = {}
     for split in present:
-        quality = Quality()
-        samples = _counted(adapter.read(raw, split, quality), source, split, videos.setdefault(split, set()), tally := {})
+        quality, tally = Quality(), dict[str, int]()
+        samples = _counted(adapter.read(raw, split, quality), source, split, videos.setdefault(split, set()), tally)
         _write_parquet(samples, partial / f"{split}.parquet")
-        counts[split] = {**_file_facts(raw, source.files[split]), **tally, "quality": _by_rule(quality)}
+        counts[split] = {**_file_facts(raw, split_file(source, raw, split)), **tally, "quality": _by_rule(quality)}
     report = {
         "schema_version": SCHEMA_VERSION,
         "dataset": dataset or source.name,
@@ -185,15 +186,14 @@ def training_split(
 
 def _available(source: Source, raw: Path, splits: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:
     """The splits whose file is there, and split -> file name of the others."""
-    if unknown := sorted(set(splits or ()) - set(source.files)):
-        raise DatasetError(f"{source.name}: no split {unknown[0]!r}; it has {', '.join(source.files)}")
-    present, absent = [], {}
+    present: list[str] = []
+    absent: dict[str, str] = {}
     for split in splits or source.files:
         try:
-            published_file(raw, source.files[split])
+            split_file(source, raw, split)
         except DatasetError:
             if splits is not None:
-                raise
+                raise  # asked for by name
             absent[split] = source.files[split]
         else:
             present.append(split)
@@ -246,19 +246,22 @@ def _write_parquet(samples: Iterable[MomentSample], path: Path) -> None:
             writer.write_table(pa.table({name: [getattr(row, name) for row in rows] for name in SCHEMA.names}, schema=SCHEMA))
 
 
-def _file_facts(raw: Path, name: str) -> dict[str, Any]:
-    """Name, bytes and sha256 of the uncompressed file."""
-    path = published_file(raw, name)
+def _file_facts(raw: Path, path: Path) -> dict[str, Any]:
+    """Name, bytes and sha256 of the uncompressed file: the same whether it is kept compressed or not."""
     digest, size = hashlib.sha256(), 0
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
         while block := stream.read(1 << 20):
             digest.update(block)
             size += len(block)
-    return {"file": name, "bytes": size, "sha256": digest.hexdigest()}
+    return {"file": path.relative_to(raw).as_posix().removesuffix(".gz"), "bytes": size, "sha256": digest.hexdigest()}
 
 
 def _by_rule(quality: Quality) -> dict[str, Any]:
-    return {rule: {"count": count, "examples": quality.examples[rule]} for rule, count in sorted(quality.counts.items())}
+    """Rule -> what it says, how often it applied, and to which records first."""
+    return {
+        rule: {"meaning": MEANING[rule], "count": count, "examples": quality.examples[rule]}
+        for rule, count in sorted(quality.counts.items())
+    }
 
 
 def _shared(videos: dict[str, set[str]]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Source:
     validation   split used for model selection; None: the hold-out rule on training videos (design: sha256 of the id, one in ten)
     train        the split that is trained on
     fps          clips per second of the published clip features
+    alternatives split -> a second file that holds the same split, read where the first is absent
     """
 
     name: str
@@ -63,6 +64,7 @@ class Source:
     train: str = "train"
     validation: str | None = None
     fps: float
+    alternatives: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,12 +82,24 @@ class Quality:
             kept.append(record)
 
 
-def published_file(raw: Path, name: str) -> Path:
-    """`raw/name`, or its `.gz` form.
+def published_file(raw: Path, *names: str) -> Path:
+    """The first of `raw/name` and its `.gz` form that is there, name by name.
 
-    Raises DatasetError if neither exists.
+    Raises DatasetError if none exists.
     """
-    for path in (raw / name, raw / f"{name}.gz"):
+    candidates = [raw / form for name in names for form in (name, f"{name}.gz")]
+    for path in candidates:
         if path.is_file():
             return path
-    raise DatasetError(f"{raw}: neither {name} nor {name}.gz is there; run the fetch stage, or put your own copy there")
+    forms = " nor ".join(str(path.relative_to(raw)) for path in candidates)
+    raise DatasetError(f"{raw}: neither {forms} is there; run the fetch stage, or put your own copy there")
+
+
+def split_file(source: Source, raw: Path, split: str) -> Path:
+    """The file that holds one split below `raw`.
+
+    Raises DatasetError if the data set has no such split, or none of its files is there.
+    """
+    if split not in source.files:
+        raise DatasetError(f"{source.name}: no split {split!r}; it has {', '.join(source.files)}")
+    return published_file(raw, source.files[split], *filter(None, [source.alternatives.get(split)]))
