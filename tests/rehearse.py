@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -24,18 +22,19 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
-TEMPLATES = ROOT / "tests" / "data" / "rehearsal"
-CODE = ("models", "stages", "dvc.yaml", ".dvcignore")
+from tests import workspace
+
+TEMPLATES = workspace.ROOT / "tests" / "data" / "rehearsal"
 REPOSITORY = "planted/rehearsal"
 
 
-def rehearse(benchmark: str, annotations: Path, work: Path, *, epochs: int | None = None, videos: int | None = None) -> dict[str, Any]:
+def rehearse(
+    benchmark: str, annotations: Path, work: Path, *, epochs: int | None = None, videos: int | None = None
+) -> dict[str, Any]:
     """The whole line on one benchmark; returns seconds and peak memory per stage, and the metrics of the run."""
-    prepare_workspace(work)
     params = yaml.safe_load((TEMPLATES / f"{benchmark}.yaml").read_text(encoding="utf-8"))
     fill_in(params, annotations.resolve(), epochs, videos)
-    (work / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    workspace.prepare(work, params)
 
     (dataset,), (dictionaries,), (run,) = params["datasets"], [list(params["dictionaries"])], params["runs"]
     figures: dict[str, Any] = {"stages": {}}
@@ -54,22 +53,6 @@ def rehearse(benchmark: str, annotations: Path, work: Path, *, epochs: int | Non
     return figures
 
 
-def prepare_workspace(work: Path) -> None:
-    """A DVC workspace without git, with a copy of the code; what an earlier rehearsal computed there is kept."""
-    work.mkdir(parents=True, exist_ok=True)
-    for name in CODE:
-        source, target = ROOT / name, work / name
-        if source.is_dir():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy2(source, target)
-    if not (work / ".dvc").exists():
-        subprocess.run(["dvc", "init", "--no-scm", "--quiet"], cwd=work, check=True)
-        for key, value in (("core.analytics", "false"), ("core.check_update", "false"), ("cache.type", "reflink,hardlink,copy")):
-            subprocess.run(["dvc", "config", key, value], cwd=work, check=True)
-
-
 def fill_in(params: dict[str, Any], annotations: Path, epochs: int | None, videos: int | None) -> None:
     """Put what the command line says into the template."""
     rehearsal = params["worlds"]["rehearsal"]["rehearsal"]
@@ -84,7 +67,8 @@ def repro(work: Path, target: str, **environment: str) -> dict[str, float]:
     """`dvc repro target`; seconds and the largest memory of any process so far (it only grows)."""
     print(f"== {target}", file=sys.stderr, flush=True)
     start = time.perf_counter()
-    subprocess.run(["dvc", "repro", target], cwd=work, env={**os.environ, **environment}, check=True, stdout=sys.stderr)
+    command = [sys.executable, "-m", "dvc", "repro", target]
+    subprocess.run(command, cwd=work, env=workspace.environment(**environment), check=True, stdout=sys.stderr)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     return {"seconds": round(time.perf_counter() - start, 1), "peak_gib_so_far": round(peak, 2)}
 
@@ -103,8 +87,18 @@ class hub:  # noqa: N801 - used as a context manager
     def __enter__(self) -> str:
         port_file = self.root / "port"
         port_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "tests.hub_server", "--root", str(self.root), "--port", "0", "--port-file", str(port_file)]
-        self.process = subprocess.Popen(command, cwd=ROOT)
+        command = [
+            sys.executable,
+            "-m",
+            "tests.hub_server",
+            "--root",
+            str(self.root),
+            "--port",
+            "0",
+            "--port-file",
+            str(port_file),
+        ]
+        self.process = subprocess.Popen(command, cwd=workspace.ROOT)
         deadline = time.monotonic() + 120
         while not port_file.exists() or not port_file.read_text().strip():
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -126,13 +120,17 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", required=True, choices=sorted(path.stem for path in TEMPLATES.glob("*.yaml")))
-    parser.add_argument("--annotations", required=True, type=Path, help="folder with the published annotation files, plain or .gz")
+    parser.add_argument(
+        "--annotations", required=True, type=Path, help="folder with the published annotation files, plain or .gz"
+    )
     parser.add_argument("--work", required=True, type=Path, help="workspace to make or go on with; several GB")
     parser.add_argument("--epochs", type=int, help="instead of the template's number")
     parser.add_argument("--videos", type=int, help="only the first so many videos")
     args = parser.parse_args()
     if not args.annotations.is_dir():
-        parser.error(f"--annotations {args.annotations}: no such folder; the README says where the annotation files are published")
+        parser.error(
+            f"--annotations {args.annotations}: no such folder; the README says where the annotation files are published"
+        )
     print(json.dumps(rehearse(args.benchmark, args.annotations, args.work, epochs=args.epochs, videos=args.videos), indent=1))
 
 
