@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 
@@ -43,3 +44,14 @@ class Feature:
     empty: Literal["error", "drop"] = "error"
     archive: bool = False
     concatenation: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.files)
+        if not self.files or path.is_absolute() or ".." in path.parts or "\0" in self.files:
+            raise ValueError(f"files: expected a path below data/raw/<dataset>/, got {self.files!r}")
+        if (self.format == "npz") != (self.key is not None):
+            raise ValueError(f"key: format {self.format} {'needs' if self.format == 'npz' else 'has no'} key, got {self.key!r}")
+        if self.width < 1:
+            raise ValueError(f"width: expected at least 1, got {self.width}")
+        if self.fps is not None and not 0 < self.fps < float("inf"):
+            raise ValueError(f"fps: expected rows per second above 0, or null, got {self.fps}")

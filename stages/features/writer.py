@@ -1,0 +1,286 @@
+"""Writing a feature store: rows placed anywhere in the chunk files, sealed with norms and checksums, renamed into place.
+
+The bytes depend on ids and rows alone: chunk geometry follows from the number of rows, and norms and checksums are computed per
+chunk after all its rows are there, whoever placed them in which order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Self
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.features import zarr_format
+from stages.features.info import StoreError, StoreInfo
+from stages.features.zarr_format import DTYPES, Values
+
+NORM_ROWS = 256  # rows converted to float64 at a time
+COPY_ROWS_BYTES = 8_000_000
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """Of one chunk: the norm of every real row (float32), and the rows with NaN or Inf with how many such entries each had."""
+
+    norms: NDArray[np.float32]
+    non_finite: dict[int, int]
+
+
+class StoreDraft:
+    """A store in the making, beside its place: `<parent>/.<name>.partial`, locked; what a dead writer left is removed.
+
+    Order of calls: place every row (any order, also from other processes through `values`), seal every chunk, finish.
+    Leaving the `with` block without `finish` removes everything.
+    """
+
+    def __init__(self, path: Path, ids: Sequence[str], lengths: Sequence[int], width: int, dtype: str) -> None:
+        if not ids:
+            raise StoreError(f"{path}: a store needs at least one item")
+        check_ids(ids)
+        if len(lengths) != len(ids) or min(lengths) < 1:
+            raise StoreError(f"{path}: expected a length of at least 1 for each of {len(ids)} ids")
+        if dtype not in DTYPES or width < 1:
+            raise StoreError(f"{path}: expected one of {', '.join(DTYPES)} and a width, got {dtype!r} and {width}")
+        self.path = path
+        self.ids = list(ids)
+        self.offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))])
+        self._partial = PartialFolder(path)
+        self.values = Values.planned(self._partial.path / "values", int(self.offsets[-1]), width, dtype)
+        for chunk in range(self.values.chunks):
+            self.values.path(chunk).parent.mkdir(parents=True)
+            with self.values.path(chunk).open("wb") as file:
+                file.truncate(self.values.chunk_bytes)
+        self._norms: dict[int, NDArray[np.float32]] = {}
+
+    def seal(self, *, zero_non_finite: bool = False, chunks: Iterable[int] | None = None) -> dict[int, int]:
+        """Seal `chunks` (default: those not sealed yet) in this process. Returns row -> number of non-finite entries."""
+        pending = [chunk for chunk in range(self.values.chunks) if chunk not in self._norms] if chunks is None else chunks
+        return self.sealed({chunk: seal(self.values, chunk, zero_non_finite=zero_non_finite) for chunk in pending})
+
+    def sealed(self, results: dict[int, Sealed]) -> dict[int, int]:
+        """Take note of chunks that `seal` finished, possibly in other processes. Returns row -> number of non-finite entries."""
+        self._norms.update({chunk: result.norms for chunk, result in results.items()})
+        return {row: count for result in results.values() for row, count in result.non_finite.items()}
+
+    def item_of_row(self, row: int) -> tuple[str, int]:
+        """(id, row inside the item) of a row of the whole store."""
+        position = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        return self.ids[position], row - int(self.offsets[position])
+
+    def finish(self, info: StoreInfo) -> StoreInfo:
+        """Write the index and the attributes, check the sizes, rename into place. Returns `info` with the counts filled in."""
+        if missing := [chunk for chunk in range(self.values.chunks) if chunk not in self._norms]:
+            raise StoreError(f"{self.path}: chunks {missing[:5]} of {self.values.chunks} were never sealed")
+        folder = self._partial.path
+        norms = np.concatenate([self._norms[chunk] for chunk in range(self.values.chunks)])
+        zarr_format.write_document(self.values.folder, self.values.document())
+        zarr_format.write_vector(folder / "row_norms", norms, "row")
+        zarr_format.write_vector(folder / "offsets", self.offsets, "item_boundary")
+        zarr_format.write_ids(folder / "ids", self.ids)
+        zarr_format.check_sizes(self.values)
+        info = replace(info, items=len(self.ids), rows=self.values.rows, width=self.values.width, dtype=self.values.dtype)
+        zarr_format.write_document(folder, zarr_format.group_document(info.attributes()))
+        self._partial.publish()
+        return info
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._partial.discard()
+
+
+class StoreWriter:
+    """Rows of items as they come, in id order, in constant memory: spooled to a scratch file, then cut into chunks.
+
+    with StoreWriter(path) as writer:
+        for name, rows in items: writer.add(name, rows)          # rows (T, D) of a float type, the same D and type for all
+        writer.finish(StoreInfo(dataset="demo", feature="clip", kind="clip"))
+    """
+
+    def __init__(self, path: Path, *, width: int | None = None, dtype: str | None = None) -> None:
+        self.path = path
+        self._width, self._dtype = width, dtype
+        self._ids: list[str] = []
+        self._lengths: list[int] = []
+        # Beside the draft's folder, not inside: the draft is made once the number of rows is known.
+        self._spool_folder = PartialFolder(path.with_name(f"{path.name}.rows"))
+        self._spool: IO[bytes] = (self._spool_folder.path / "rows").open("w+b")
+
+    def add(self, item: str, rows: NDArray[Any]) -> None:
+        """Append one item. Raises StoreError: ids out of order, other width or type, no rows."""
+        rows = np.asarray(rows)
+        if self._ids and item <= self._ids[-1]:
+            raise StoreError(
+                f"{self.path}: id {item!r} after {self._ids[-1]!r}: ids must come once each, sorted by their utf-8 bytes"
+            )
+        check_ids([item])
+        if rows.ndim != 2 or rows.shape[0] < 1:
+            raise StoreError(f"{self.path}: {item!r}: expected rows (T >= 1, D), got shape {rows.shape}")
+        self._width = self._width or rows.shape[1]
+        self._dtype = self._dtype or rows.dtype.name
+        if rows.shape[1] != self._width or rows.dtype.name != self._dtype:
+            found = f"width {rows.shape[1]} of {rows.dtype.name}"
+            raise StoreError(f"{self.path}: {item!r}: {found}, the items before have {self._width} of {self._dtype}")
+        self._spool.write(np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")).data)
+        self._ids.append(item)
+        self._lengths.append(rows.shape[0])
+
+    def finish(self, info: StoreInfo) -> StoreInfo:
+        """Make the store appear. Returns `info` with the counts filled in."""
+        if not self._ids or self._width is None or self._dtype is None:
+            raise StoreError(f"{self.path}: a store needs at least one item")
+        with StoreDraft(self.path, self._ids, self._lengths, self._width, self._dtype) as draft:
+            self._spool.seek(0)
+            step = max(1, COPY_ROWS_BYTES // draft.values.row_bytes)
+            with ChunkFiles(draft.values) as chunks:
+                for row in range(0, draft.values.rows, step):
+                    chunks.place(row, self._spool.read(step * draft.values.row_bytes))
+            self._discard_spool()
+            draft.seal()
+            return draft.finish(info)
+
+    def _discard_spool(self) -> None:
+        self._spool.close()
+        self._spool_folder.discard()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._discard_spool()
+
+
+class ChunkFiles:
+    """Open chunk files of a draft, for placing rows by position. Every process that places rows has its own."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+        self._open: dict[int, int] = {}
+
+    def place(self, row: int, data: bytes | memoryview) -> None:
+        """Write whole rows, given as bytes, from row `row` of the store on."""
+        values, view = self._values, memoryview(data).cast("B")
+        for chunk, first, count in values.pieces(row, row + len(view) // values.row_bytes):
+            if chunk not in self._open:
+                self._open[chunk] = os.open(values.path(chunk), os.O_WRONLY | os.O_CLOEXEC)
+            piece, at = view[: count * values.row_bytes], first * values.row_bytes
+            view = view[len(piece) :]
+            while piece:
+                written = os.pwrite(self._open[chunk], piece, at)
+                piece, at = piece[written:], at + written
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+
+
+def seal(values: Values, chunk: int, *, zero_non_finite: bool = False) -> Sealed:
+    """Compute the norms of a chunk whose rows are all placed, and append its checksum.
+
+    Norms are summed in float64, so that rounding cannot depend on the instruction set of the machine. `non_finite` holds row
+    numbers of the whole store; with `zero_non_finite` those entries are set to 0 first.
+    """
+    path = values.path(chunk)
+    rows = np.fromfile(path, np.dtype(values.dtype), values.rows_per_chunk * values.width).reshape(-1, values.width)
+    real = rows[: values.rows_in(chunk)]
+    norms = _norms(real)
+    non_finite: dict[int, int] = {}
+    for row in np.flatnonzero(~np.isfinite(norms)):
+        wrong = ~np.isfinite(real[row])
+        if wrong.any():  # else a float32 norm overflowed: absurd but finite
+            non_finite[chunk * values.rows_per_chunk + int(row)] = int(wrong.sum())
+            if zero_non_finite:
+                real[row, wrong] = 0
+                norms[row] = _norms(real[row : row + 1])[0]
+    with path.open("r+b") as file:
+        if non_finite and zero_non_finite:
+            file.write(rows.data)
+        file.seek(values.chunk_bytes)
+        file.write(struct.pack("<I", google_crc32c.value(rows.view(np.uint8))))
+    return Sealed(norms, non_finite)
+
+
+def _norms(rows: NDArray[Any]) -> NDArray[np.float32]:
+    norms = np.empty(len(rows), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(rows), NORM_ROWS):
+            block = rows[start : start + NORM_ROWS].astype(np.float64)
+            norms[start : start + NORM_ROWS] = np.sqrt(np.einsum("td,td->t", block, block))
+    return norms
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    """Raises StoreError unless the ids are non-empty text that UTF-8 can hold, each once, in the order of their bytes."""
+    for position, item in enumerate(ids):
+        if not item or not _encodable(item):
+            raise StoreError(f"id {item!r}: expected non-empty text that UTF-8 can hold")
+        if position and item <= ids[position - 1]:  # the order of code points is the order of the utf-8 bytes
+            raise StoreError(f"id {item!r} after {ids[position - 1]!r}: ids must be unique and sorted by their utf-8 bytes")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+class PartialFolder:
+    """A locked folder `.<name>.partial` beside `path`; becomes `path` by `publish`, or vanishes.
+
+    The lock (flock) dies with its process, so what a killed writer left is known from what a live one is writing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._target = path
+        self.path = path.with_name(f".{path.name}.partial")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists():
+            os.close(self._locked())  # raises if somebody alive is writing
+            shutil.rmtree(self.path)
+        self.path.mkdir()
+        self._lock: int | None = self._locked()
+
+    def _locked(self) -> int:
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise StoreError(f"{self._target}: another process is writing this store; wait for it or end it") from None
+        return descriptor
+
+    def publish(self) -> None:
+        """Rename into place; an older store there is moved aside first and removed."""
+        old = self._target.with_name(f".{self._target.name}.old.partial")
+        shutil.rmtree(old, ignore_errors=True)
+        if self._target.exists():
+            self._target.rename(old)
+        self.path.rename(self._target)
+        self._release()
+        shutil.rmtree(old, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Remove the folder, unless it was published."""
+        if self._lock is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+        self._lock = None
