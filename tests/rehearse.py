@@ -40,7 +40,7 @@ def rehearse(
     figures: dict[str, Any] = {"stages": {}}
     stages = figures["stages"]
     stages["world"] = repro(work, "world@rehearsal")
-    with hub(work) as endpoint:
+    with LoopbackHub(work) as endpoint:
         stages["fetch"] = repro(work, f"fetch@{dataset}", HF_ENDPOINT=endpoint)
     stages["consolidate"] = repro(work, f"consolidate@{dataset}")
     for name in dictionaries:
@@ -73,7 +73,7 @@ def repro(work: Path, target: str, **environment: str) -> dict[str, float]:
     return {"seconds": round(time.perf_counter() - start, 1), "peak_gib_so_far": round(peak, 2)}
 
 
-class hub:  # noqa: N801 - used as a context manager
+class LoopbackHub:
     """The loopback Hub, serving the world's upstream folder as a data set repository; the value is its address."""
 
     def __init__(self, work: Path) -> None:
