@@ -32,7 +32,8 @@ KNOWN_KEYS = frozenset(
 )
 PLACEHOLDER = (0.0, 0.001)  # the window of unanswerable records
 CLIP_SECONDS = 2  # of the rated clips, whatever the features' rate
-SHORT_VIDEO = 5.0
+SHORT_VIDEO = 5.0  # seconds
+ROUNDING = 1e-6  # seconds; some durations are published with the noise of binary fractions
 CLIP_CONTEXT_WORDS = 75  # 77 tokens less the two marks; a word is at least one token
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -137,7 +138,7 @@ def _inside(
         quality.note("window_start_clamped", sample_id)
         start = 0.0
     if end > duration:
-        quality.note("window_end_clamped", sample_id)
+        quality.note("window_end_clamped" if end - duration > ROUNDING else "window_end_rounded", sample_id)
         end = duration
     return start, end
 
@@ -146,9 +147,9 @@ def _note_spans(spans: tuple[tuple[float, float], ...], duration: float, clip: f
     for start, end in spans:
         if start == end:
             quality.note("window_zero_length", sample_id)
-        if end - start < clip:
+        elif end - start < clip:
             quality.note("window_shorter_than_clip", sample_id)
-        if (start, end) == (0.0, duration):
+        if start == 0 and duration - end < ROUNDING:
             quality.note("window_whole_video", sample_id)
     ordered = sorted(set(spans))
     if len(ordered) < len(spans):
@@ -236,7 +237,7 @@ class _Seen:
             if sample.sample_id == sample.query_id:
                 raise DatasetError(f"{record.place}: the qid occurs in {unit} {first} too; number the records anew")
             quality.note("query_id_repeated", sample.sample_id)
-        if (asked := (sample.video_id, sample.query)) in self.texts:
+        if (asked := (sample.video_id, sample.query.strip())) in self.texts:
             quality.note("query_repeated_in_video", sample.sample_id)
         self.texts.add(asked)
         if self.durations.setdefault(sample.video_id, sample.duration) != sample.duration:

@@ -9,6 +9,7 @@ REPAIRS = {
     "placeholder_window_dropped": "the query cannot be answered in this video; its placeholder window is no label, so no spans",
     "window_reversed_swapped": "the window ended before it began; its bounds were swapped",
     "window_end_clamped": "the window ended after the video; its end was set to the duration",
+    "window_end_rounded": "the window ended after the video by less than a millionth of a second: 70.29 of 70.28999999999999",
     "window_start_clamped": "the window began before the video; its start was set to 0",
     "video_id_number_as_text": "the video id was a number; it is kept as text",
     "query_id_counted": "the file has no query ids; they were counted from 0 through the file, as the JSON lines forms do",
@@ -19,7 +20,7 @@ REPAIRS = {
 
 KEPT = {
     "window_zero_length": "the window has no length",
-    "window_shorter_than_clip": "the window is shorter than one clip",
+    "window_shorter_than_clip": "the window is shorter than one clip, but has a length",
     "window_whole_video": "the window is the whole video: no clip lies outside",
     "window_repeated": "the record names one window twice",
     "windows_overlap": "windows of the record overlap",
@@ -30,7 +31,7 @@ KEPT = {
     "video_id_starts_with_sign": "the video id begins with '-' or '_'",
     "video_id_outer_blanks": "the video id begins or ends with blanks",
     "query_id_repeated": "the query id occurs before in this file: it names the text, not the record",
-    "query_repeated_in_video": "the same text is asked before about the same video",
+    "query_repeated_in_video": "the same text, but for outer blanks, is asked before about the same video",
     "query_outer_blanks": "the text begins or ends with blanks",
     "query_control_characters": "the text holds line breaks or other control characters",
     "query_non_ascii": "the text holds characters outside ASCII",

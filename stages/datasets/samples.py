@@ -89,37 +89,15 @@ def write_samples(
 
     Raises DatasetError: a broken record, a repeated sample_id, not as many samples as SOURCE.samples says, no split at all.
     """
-    source = adapter.SOURCE
-    present, absent = _available(source, raw, splits)
+    present, absent = _available(adapter.SOURCE, raw, splits)
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    counts: dict[str, Any] = {}
-    videos: dict[str, set[str]] = {}
-    for split in present:
-        quality, tally = Quality(), dict[str, int]()
-        samples = _counted(adapter.read(raw, split, quality), source, split, videos.setdefault(split, set()), tally)
-        _write_parquet(samples, partial / f"{split}.parquet")
-        counts[split] = {**_file_facts(raw, split_file(source, raw, split)), **tally, "quality": _by_rule(quality)}
-    report = {
-        "schema_version": SCHEMA_VERSION,
-        "dataset": dataset or source.name,
-        "adapter": source.name,
-        "task": source.task,
-        "fps": source.fps,
-        "train": source.train,
-        "validation": source.validation if source.validation in present else None,
-        "splits": counts,
-        "absent": absent,
-        "shared_videos": _shared(videos),
-        "held_out": _hold_out_facts(videos.get(source.train, set())),
-    }
-    text = json.dumps(report, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
-    (partial / QUALITY).write_text(text, encoding="utf-8")
-    for split in present:
-        path, written = partial / f"{split}.parquet", counts[split]["samples"]
-        if (rows := pq.read_metadata(path).num_rows) != written:
-            raise DatasetError(f"{path}: {rows} rows read back, {written} written; is the disk full?")
+    try:
+        report = _fill(partial, adapter, raw, dataset or adapter.SOURCE.name, present, absent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return report
@@ -136,7 +114,10 @@ def read_samples(folder: Path, split: str) -> list[MomentSample]:
         missing = quality_report(folder)["absent"].get(split) if (folder / QUALITY).is_file() else None
         reason = f"; {missing} was absent when it was consolidated" if missing else ""
         raise DatasetError(f"{folder}: no split {split!r}, it has {known}{reason}; put the file there and run consolidate again")
-    table = pq.read_table(path, schema=SCHEMA)
+    try:
+        table = pq.read_table(path, schema=SCHEMA)
+    except (pa.ArrowInvalid, OSError) as fault:
+        raise DatasetError(f"{path}: not a complete samples file ({fault}); run the consolidate stage again") from fault
     columns = [column.to_pylist() for column in table.itercolumns()]
     spans, clips, scores = (SCHEMA.get_field_index(name) for name in ("spans", "relevant_clips", "saliency_scores"))
     columns[spans] = [tuple((start, end) for start, end in row) for row in columns[spans]]
@@ -182,6 +163,40 @@ def training_split(
         which = "training" if not training else "selection"
         raise DatasetError(f"{folder}: no {which} samples are left of split {facts['train']!r} (min_duration {min_duration} s)")
     return training, chosen
+
+
+def _fill(
+    partial: Path, adapter: Adapter, raw: Path, dataset: str, present: Sequence[str], absent: dict[str, str]
+) -> dict[str, Any]:
+    """Write every file into `partial`, and read the row counts back."""
+    source = adapter.SOURCE
+    counts: dict[str, Any] = {}
+    videos: dict[str, set[str]] = {}
+    for split in present:
+        quality, tally = Quality(), dict[str, int]()
+        samples = _counted(adapter.read(raw, split, quality), source, split, videos.setdefault(split, set()), tally)
+        _write_parquet(samples, partial / f"{split}.parquet")
+        counts[split] = {**_file_facts(raw, split_file(source, raw, split)), **tally, "quality": _by_rule(quality)}
+    report = {
+        "schema_version": SCHEMA_VERSION,
+        "dataset": dataset,
+        "adapter": source.name,
+        "task": source.task,
+        "fps": source.fps,
+        "train": source.train,
+        "validation": source.validation if source.validation in present else None,
+        "splits": counts,
+        "absent": absent,
+        "shared_videos": _shared(videos),
+        "held_out": _hold_out_facts(videos.get(source.train, set())),
+    }
+    text = json.dumps(report, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+    (partial / QUALITY).write_text(text, encoding="utf-8")
+    for split in present:
+        path, written = partial / f"{split}.parquet", counts[split]["samples"]
+        if (rows := pq.read_metadata(path).num_rows) != written:
+            raise DatasetError(f"{path}: {rows} rows read back, {written} written; is the disk full?")
+    return report
 
 
 def _available(source: Source, raw: Path, splits: Sequence[str] | None) -> tuple[list[str], dict[str, str]]:

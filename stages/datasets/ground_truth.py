@@ -1,0 +1,47 @@
+"""The ground-truth file that a benchmark's scorers read, made again from samples.
+
+Scorers compare with the records as published: windows neither clamped nor swapped, placeholders of unanswerable pairs included. So
+these lines are the published ones, not the repaired spans.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stages.datasets.schema import DatasetError, MomentSample
+
+
+def is_labelled(samples: Iterable[MomentSample]) -> bool:
+    """Whether every record says what is right: a window, or that there is none."""
+    return all(sample.spans or sample.answerable is False for sample in samples)
+
+
+def ground_truth(samples: Iterable[MomentSample]) -> list[dict[str, Any]]:
+    """The published records, parsed, in the order of the samples.
+
+    Raises DatasetError for a record without labels.
+    """
+    return [json.loads(_labelled(sample).published) for sample in samples]
+
+
+def write_ground_truth(samples: Sequence[MomentSample], path: Path) -> None:
+    """One published record per line.
+
+    Raises DatasetError for a record without labels, before anything is written.
+    """
+    lines = [_labelled(sample).published + "\n" for sample in samples]
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(lines), encoding="utf-8", newline="\n")
+    partial.replace(path)
+
+
+def _labelled(sample: MomentSample) -> MomentSample:
+    if not is_labelled([sample]):
+        raise DatasetError(
+            f"{sample.source}: record {sample.record} ({sample.sample_id}) has no labels, so it cannot be scored; "
+            "score a labelled split, or put the published labels beside it and run consolidate again"
+        )
+    return sample
