@@ -58,7 +58,8 @@ class FeatureStore:
         self.row_norms: NDArray[np.float32] = zarr_format.read_vector(path / "row_norms", "float32", info.rows)
         if self.offsets[0] != 0 or self.offsets[-1] != info.rows or (np.diff(self.offsets) < 1).any():
             raise StoreError(f"{path}: offsets do not run from 0 to {info.rows} in steps of at least 1; {zarr_format.REBUILD}")
-        self._chunks: dict[int, NDArray[Any]] = {}
+        self._maps: dict[int, mmap.mmap] = {}
+        self._chunks: dict[int, NDArray[Any]] = {}  # the same, as (rows_per_chunk, D)
 
     @classmethod
     def open(cls, path: Path | str, verify: bool = True) -> Self:
@@ -130,6 +131,27 @@ class FeatureStore:
         joined.flags.writeable = False
         return joined
 
+    def copy_span(self, start: int, out: NDArray[Any]) -> None:
+        """Rows start..start+len(out) of the whole store into `out` (T, D)."""
+        at = 0
+        for chunk, first, count in self.values.pieces(start, start + len(out)):
+            out[at : at + count] = self._chunk(chunk)[first : first + count]
+            at += count
+
+    def read_ahead(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Ask the system for (first row, rows) spans that will be read next, so that a cold disk works on all of them at once."""
+        for start, rows in spans:
+            for chunk, first, count in self.values.pieces(start, start + rows):
+                self._chunk(chunk)
+                begin = first * self.values.row_bytes // mmap.PAGESIZE * mmap.PAGESIZE
+                length = (first + count) * self.values.row_bytes - begin
+                self._maps[chunk].madvise(mmap.MADV_WILLNEED, begin, length)
+
+    def unmap(self) -> None:
+        """Give the maps back: what they held no longer counts as memory of this process. They return when next needed."""
+        self._chunks.clear()
+        self._maps.clear()
+
     def batch(self, ids: Sequence[str], out: NDArray[Any] | None = None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """(B, T, D) values as published, zero on padding, and (B, T) mask, True = real row; T is the longest of the batch.
 
@@ -149,20 +171,16 @@ class FeatureStore:
         else:
             values = out[tuple(map(slice, shape))]
         for row, (position, length) in enumerate(zip(positions, lengths, strict=True)):
-            start = int(self.offsets[position])
-            at = 0
-            for chunk, first, count in self.values.pieces(start, start + int(length)):
-                values[row, at : at + count] = self._chunk(chunk)[first : first + count]
-                at += count
-            values[row, at:] = 0
+            self.copy_span(int(self.offsets[position]), values[row, :length])
+            values[row, length:] = 0
         return values, np.arange(shape[1]) < lengths[:, None]
 
     def _chunk(self, chunk: int) -> NDArray[Any]:
         """(rows_per_chunk, D) of one chunk file, mapped at first use."""
         if chunk not in self._chunks:
             with self.values.path(chunk).open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), self.values.chunk_bytes, access=mmap.ACCESS_READ)
-            flat = np.frombuffer(mapped, np.dtype(self.values.dtype).newbyteorder("<"))
+                self._maps[chunk] = mmap.mmap(file.fileno(), self.values.chunk_bytes, access=mmap.ACCESS_READ)
+            flat = np.frombuffer(self._maps[chunk], np.dtype(self.values.dtype).newbyteorder("<"))
             self._chunks[chunk] = flat.reshape(self.values.rows_per_chunk, self.values.width)
         return self._chunks[chunk]
 
