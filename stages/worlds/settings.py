@@ -11,6 +11,7 @@ Numbers have no defaults: their home is the parameter file. Seconds and clips ar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Packing = Literal["files", "tar", "tar.gz"]
@@ -121,7 +122,7 @@ class Planted:
         concepts = self.scenes + self.objects + self.predicates + self.actors
         require(
             self.scenes % self.objects == 0,
-            f"scenes: {self.scenes} is no multiple of objects {self.objects}; preferences would be uneven",
+            f"scenes: {self.scenes} is no multiple of objects {self.objects}: preferences would be uneven",
         )
         require(
             1 <= self.groups <= min(self.predicates, self.objects),
@@ -148,7 +149,7 @@ class Planted:
         blocks = sorted(
             (split.first_qid, split.first_qid + split.videos * self.max_events, name) for name, split in self.splits.items()
         )
-        for (_, end, name), (start, _, other) in zip(blocks, blocks[1:], strict=False):
+        for (_, end, name), (start, _, other) in pairwise(blocks):
             require(start >= end, f"splits.{other}.first_qid: {start} lies within the ids of {name}, which reach up to {end - 1}")
 
 
@@ -156,8 +157,8 @@ class Planted:
 class Rehearsed:
     """One kind of feature files to plant, in the published layout.
 
-    With packing "files" the files are `<path>/<prefix><id>.<format>`; else one archive `<path>.tar[.gz]` holds them below the last
-    folder of `path`, cut into parts `.aa`, `.ab`, ... if `part_bytes` says so.
+    With packing "files" the files are `<path>/<prefix><id>.<format>`; else one archive `<path>.tar[.gz]` holds them below the
+    last folder of `path`, cut into parts `.aa`, `.ab`, ... if `part_bytes` says so.
     """
 
     of: Literal["videos", "queries"]
@@ -202,19 +203,3 @@ class Rehearsal:
         require(self.subset is None or self.subset > 0, f"subset: {self.subset} videos; use null for all")
         for name, feature in self.features.items():
             require(feature.width >= self.latent, f"features.{name}.width: {feature.width} is less than latent {self.latent}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class World:
-    """One entry of `worlds`: exactly one of the two kinds."""
-
-    seed: int
-    planted: Planted | None
-    rehearsal: Rehearsal | None
-
-    def __post_init__(self) -> None:
-        require(
-            (self.planted is None) != (self.rehearsal is None),
-            "a world is either planted or a rehearsal: set one and let the other be null",
-        )
-        require(self.seed >= 0, f"seed: {self.seed} is negative")
