@@ -143,17 +143,17 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     plain = {key: weights[key].detach().cpu().contiguous().clone() for key in sorted(weights)}
     partial = path.with_name(path.name + ".partial")
     save_file(plain, partial, metadata={"format": "pt"})
-    _settle(partial, path)
+    settle(partial, path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, whatever happens."""
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
-    _settle(partial, path)
+    settle(partial, path)
 
 
-def _settle(partial: Path, path: Path) -> None:
+def settle(partial: Path, path: Path) -> None:
     """Force `partial` onto the disk before its name becomes `path`."""
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())

@@ -40,6 +40,7 @@ class Train:
     pad_multiple          clips and tokens are padded to a multiple of this: fewer shapes for `compile`
     compile               torch.compile the forward pass
     device, threads       where; threads of one process (small models crawl when threads compete for busy cores)
+    processes             processes that share every batch, one GPU each; the stage starts them with torchrun
     budget_bytes          memory for the resident features; beyond it they are read from the mapped store
     keep_every            optimiser steps between resumable states; 0: at the end of every epoch only
     log_every             optimiser steps between looks at the losses (progress bar, search for NaN); one look waits for the GPU
@@ -75,6 +76,7 @@ class Train:
     compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 1
+    processes: int = 1
     budget_bytes: int = 8 * 2**30
     keep_every: int = 0
     log_every: int = 20
@@ -86,9 +88,19 @@ class Train:
             raise ValueError("; ".join(wrong))
 
     def _rules(self) -> list[tuple[bool, str]]:
-        at_least_one = ("batch_size", "accumulate", "repeat", "validate_every", "validation_batch", "pad_multiple", "threads")
+        at_least_one = (
+            "epochs",
+            "processes",
+            "batch_size",
+            "accumulate",
+            "repeat",
+            "validate_every",
+            "validation_batch",
+            "pad_multiple",
+            "threads",
+        )
         rules = [(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, must be at least 1") for name in at_least_one]
-        not_negative = ("epochs", "weight_decay", "warmup_steps", "patience", "min_duration", "budget_bytes", "keep_every")
+        not_negative = ("weight_decay", "warmup_steps", "patience", "min_duration", "budget_bytes", "keep_every")
         rules += [(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, must not be negative") for name in not_negative]
         return [
             *rules,
