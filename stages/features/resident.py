@@ -24,7 +24,8 @@ from torch import Tensor
 from stages.features.store import FeatureStore, StoreError
 
 EPSILON = 1e-5
-BUILD_BYTES = 32_000_000  # rows converted at a time while a table is built
+FINISH_ROWS = 128
+BUILD_BYTES = 8_000_000  # rows converted at a time while a table is built
 BUFFERS = 2  # a batch stays valid until the second call of `batch` after it
 
 
@@ -159,7 +160,8 @@ class Fused:
 
     def _fused_table(self) -> Tensor:
         """(M+1, D) float32, the last row zero."""
-        table = torch.zeros(self.rows + 1, self.width, device=self.device)
+        table = _memory(self.rows + 1, self.width, torch.float32, self.device)
+        table[-1] = 0
         column = 0
         for number, store in enumerate(self.stores):
             for start, stop, rows in self._blocks(number):
@@ -171,7 +173,8 @@ class Fused:
     def _published_table(self, number: int) -> Tensor:
         """(M+1, D_s) of one store's type, the last row zero."""
         store = self.stores[number]
-        table = torch.zeros(self.rows + 1, store.info.width, dtype=_torch_dtype(store), device=self.device)
+        table = _memory(self.rows + 1, store.info.width, _torch_dtype(store), self.device)
+        table[-1] = 0
         for start, stop, rows in self._blocks(number):
             table[start:stop] = rows
         return table
@@ -209,7 +212,7 @@ class Fused:
         """(rows, D) of the next buffer in turn, enlarged where needed."""
         self._turn = (self._turn + 1) % BUFFERS
         if self._buffers[self._turn].numel() < rows * self.width:
-            self._buffers[self._turn] = torch.empty(rows * self.width, device=self.device)
+            self._buffers[self._turn] = _memory(rows, self.width, torch.float32, self.device).view(-1)
         return self._buffers[self._turn][: rows * self.width].view(rows, self.width)
 
     def _scratched(self, number: int, rows: int, dtype: torch.dtype, *, host: bool = False) -> Tensor:
@@ -231,9 +234,20 @@ class Fused:
         return " + ".join(str(store.path) for store in self.stores)
 
 
+def _memory(rows: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(rows, width), uninitialised. On the CPU by way of NumPy, which asks for huge pages: filling small ones costs more."""
+    if device.type != "cpu":
+        return torch.empty(rows, width, dtype=dtype, device=device)
+    return torch.from_numpy(np.empty((rows, width), str(dtype).removeprefix("torch.")))
+
+
 def _finish(rows: Tensor, scale: Tensor, out: Tensor) -> None:
     """out = float32(rows) / scale: true division, so that every device and every home rounds alike."""
-    torch.div(rows.float(), scale[:, None], out=out)
+    step = FINISH_ROWS if out.device.type == "cpu" else max(1, len(out))  # on a CPU, rows still in its cache are divided
+    for start in range(0, len(out), step):
+        part = out[start : start + step]
+        part.copy_(rows[start : start + step])
+        part.div_(scale[start : start + step, None])
 
 
 def _torch_dtype(store: FeatureStore) -> torch.dtype:
