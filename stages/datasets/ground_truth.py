@@ -1,7 +1,7 @@
 """The ground-truth file that a benchmark's scorers read, made again from samples.
 
-Scorers compare with the records as published: windows neither clamped nor swapped, placeholders of unanswerable pairs included. So
-these lines are the published ones, not the repaired spans.
+Scorers compare with the records as published: windows neither clamped nor swapped, placeholders of unanswerable pairs included.
+So these lines are the published ones, not the repaired spans.
 """
 
 from __future__ import annotations
