@@ -31,8 +31,8 @@ def postprocess(
     """Windows as decoded, one (P_i, 3) array per query -> windows as published, (K_i, 3) float32 by descending score.
 
     `durations` (seconds, one per query) bound the windows; `unit` (seconds) is what their ends are rounded to, None: not at all.
-    "released" keeps the rows that end at or after the duration unrounded, as the reference does; "corrected" rounds all rows, clamps
-    them again, and drops those of zero length unless nothing else is left.
+    "released" keeps the rows that end at or after the duration unrounded, as the reference does; "corrected" rounds all rows,
+    clamps them again, and drops those of zero length unless nothing else is left.
     """
     if not windows:
         return []
@@ -48,8 +48,8 @@ def postprocess(
 def suppress(rows: Float, real: Bool, threshold: float) -> Bool:
     """Greedy suppression: windows (B, P, 3) by descending score, real (B, P) -> survivors (B, P).
 
-    A window survives if its IoU with every better survivor is below `threshold`. Two windows of zero length have the IoU 0/0, which is
-    not below anything: the later one goes.
+    A window survives if its IoU with every better survivor is below `threshold`. Two windows of zero length have the IoU 0/0,
+    which is not below anything: the later one goes.
     """
     start, end = rows[..., 0], rows[..., 1]
     length = end - start
@@ -70,8 +70,8 @@ def submission_record(
 ) -> dict[str, Any]:
     """One line of the submission format, keys in the published order (and spelling).
 
-    `saliency` has one score per clip. `answerable` is the probability that the query can be answered; a method without an opinion gives
-    None and the key is absent.
+    `saliency` has one score per clip. `answerable` is the probability that the query can be answered; a method without an opinion
+    gives None and the key is absent.
     """
     record: dict[str, Any] = {"vid": vid, "qid": qid, "pred_relevant_windows": np.asarray(windows).tolist()}
     if saliency is not None:

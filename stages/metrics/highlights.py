@@ -1,0 +1,136 @@
+"""Highlight detection over all queries at once: average precision per annotator, and whether the best clip is a highlight.
+
+A video of `duration` seconds has int(duration / 2) clips of 2 s. Three annotators rate clips 0..4; a clip is positive for an
+annotator at a level when the rating reaches it (Fair 2, Good 3, VeryGood 4). Source: the scorer of Moment-DETR (2021), quirk by
+quirk as in the project's metric definitions. Q queries, C clips (padded), A = 3 annotators, S saliency scores of a query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.metrics.queries import Bool, Float, Int, Ragged, Truth
+from stages.metrics.records import InputError, NotApplicableError, shown
+
+LEVELS = {"Fair": 2, "Good": 3, "VeryGood": 4}
+ANNOTATORS = 3
+CLIP_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """scores (Q, C, 3) int8, zero where nobody rated or beyond the video; clips (Q,) number of clips."""
+
+    scores: NDArray[np.int8]
+    clips: Int
+
+
+def ratings_of(truth: Truth) -> Ratings:
+    """The ratings of all records.
+
+    Raises NotApplicableError for a record without ratings or duration, InputError for a clip beyond the video or a score that is
+    no triple.
+    """
+    records = truth.records
+    ids: list[Any] = [row.get("relevant_clip_ids") for row in records.rows]
+    triples: list[Any] = [row.get("saliency_scores") for row in records.rows]
+    for index, (one, scores) in enumerate(zip(ids, triples, strict=True)):
+        if type(one) is not list or type(scores) is not list:
+            raise NotApplicableError(
+                f"{records.place(index)}: has no relevant_clip_ids and saliency_scores; highlights cannot be scored"
+            )
+        if len(one) != len(scores):
+            raise InputError(f"{records.place(index, 'saliency_scores')}: {len(scores)} entries for {len(one)} relevant_clip_ids")
+    if (unknown := np.flatnonzero(np.isnan(truth.durations))).size:
+        raise NotApplicableError(
+            f"{records.place(int(unknown[0]), 'duration')}: missing; highlights need the length of the video"
+        )
+    clips = np.floor(truth.durations / CLIP_SECONDS).astype(np.int64)
+    if (short := np.flatnonzero(clips < 1)).size:
+        raise NotApplicableError(f"{records.place(int(short[0]), 'duration')}: shorter than one clip of {CLIP_SECONDS} s")
+    owners = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
+    columns = _clip_numbers(truth, ids, clips, owners)
+    table = np.zeros((len(ids), int(clips.max()), ANNOTATORS), dtype=np.int8)
+    table[owners, columns] = _triples(truth, triples)
+    return Ratings(table, clips)
+
+
+def _clip_numbers(truth: Truth, ids: list[list[Any]], clips: Int, owners: Int) -> Int:
+    flat = list(chain.from_iterable(ids))
+    good = set(map(type, flat)) <= {int}
+    numbers = np.array(flat if good else [], dtype=np.int64)
+    if not good or ((numbers < 0) | (numbers >= clips[owners])).any():
+        for index, (one, count) in enumerate(zip(ids, clips, strict=True)):
+            for number in one:
+                if type(number) is not int or not 0 <= number < count:
+                    raise InputError(
+                        f"{truth.records.place(index, 'relevant_clip_ids')}: expected clip numbers from 0 to {count - 1} "
+                        f"(duration {truth.durations[index]:g} s), got {shown(number)}"
+                    )
+    return numbers
+
+
+def _triples(truth: Truth, triples: list[list[Any]]) -> NDArray[np.int8]:
+    flat = list(chain.from_iterable(triples))
+    if set(map(type, flat)) <= {list} and set(map(len, flat)) <= {ANNOTATORS}:
+        scores = list(chain.from_iterable(flat))
+        if set(map(type, scores)) <= {int} and set(scores) <= {0, 1, 2, 3, 4}:
+            return np.array(scores, dtype=np.int8).reshape(-1, ANNOTATORS)
+    for index, one in enumerate(triples):
+        for triple in one:
+            if type(triple) is not list or len(triple) != ANNOTATORS or not all(map(_is_rating, triple)):
+                raise InputError(
+                    f"{truth.records.place(index, 'saliency_scores')}: expected {ANNOTATORS} ratings of 0..4, got {shown(triple)}"
+                )
+    raise AssertionError("the loop above finds what the fast test rejects")
+
+
+def _is_rating(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= 4
+
+
+def hit_one(saliency: Ragged, ratings: Ratings, level: int) -> Float:
+    """(Q,) 1 where any annotator calls the best-scored clip positive; the first of equal scores, 0 beyond the last clip."""
+    best = saliency.padded(int(saliency.lengths.max()), -np.inf).argmax(axis=1)  # (Q,) over the whole list, clips or not
+    inside = best < ratings.clips
+    rows = np.arange(len(best))
+    found = (ratings.scores[rows, np.where(inside, best, 0)] >= level).any(axis=1)
+    return np.asarray(inside & found, dtype=np.float64)
+
+
+def average_precision(saliency: Ragged, ratings: Ratings, level: int, *, corrected: bool) -> Float:
+    """Average precision (Q, 3) per annotator.
+
+    The list is cut to the number of clips or filled with zeros, and several positives at one score count once, as in the
+    reference. `corrected`: clips without a score rank below all others, and each positive counts.
+    """
+    clips, width = ratings.clips, ratings.scores.shape[1]
+    scores = saliency.padded(width, -np.inf if corrected else 0.0)  # (Q, C)
+    scores[np.arange(width) >= clips[:, None]] = np.nan  # beyond the video: sorted behind everything, never a group of its own
+    order = np.argsort(-scores, axis=1, kind="stable")  # (Q, C)
+    ranked = np.take_along_axis(scores, order, axis=1)
+    labels = np.take_along_axis(ratings.scores, order[..., None], axis=1) >= level  # (Q, C, A)
+    ends = np.ones(ranked.shape, dtype=np.bool_)  # last clip of each group of equal scores
+    ends[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
+    return _area(labels, ends, clips, corrected)
+
+
+def _area(labels: Bool, ends: Bool, clips: Int, corrected: bool) -> Float:
+    found = np.cumsum(labels, axis=1)  # (Q, C, A)
+    width = labels.shape[1]
+    at_end = np.where(ends[..., None], found, 0)
+    precision = at_end / np.arange(1, width + 1)[:, None]
+    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    before = np.zeros_like(found)  # positives found at the end of the group before
+    before[:, 1:] = np.maximum.accumulate(at_end, axis=1)[:, :-1]
+    grown = np.where(ends[..., None], found - before, 0)  # (Q, C, A) new positives of the group that ends here
+    weights = grown if corrected else (grown > 0).astype(np.int64)
+    total = weights.sum(axis=1)  # (Q, A)
+    area = (weights * envelope).sum(axis=1) / np.maximum(total, 1)
+    positives = found[:, -1]
+    return np.asarray(np.where(positives == clips[:, None], 1.0, np.where(positives == 0, 0.0, area)))
