@@ -7,6 +7,8 @@ B batch, T queries, S keys, D channels, H heads, d = D / H.
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,3 +38,16 @@ class MultiHeadAttention(nn.Module):
         """query (B, T, D), key and value (B, S, D), key_mask (B, S) bool with at least one True per row -> (B, T, D)."""
         q, k, v = (split_heads(x, self.heads) for x in (self.q(query), self.k(key), self.v(value)))  # (B, H, T or S, d)
         return self.m(join_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=key_mask[:, None, None, :])))
+
+
+class AttentionPooling(nn.Module):
+    """One row for a sequence: sum_t a_t x_t with a = softmax_t w x_t over the real rows."""
+
+    def __init__(self, d_model: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(d_model, 1, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x (B, T, D), mask (B, T) -> (B, 1, D)."""
+        weights = self.score(x).masked_fill(~mask[..., None], -math.inf).softmax(dim=1)  # (B, T, 1)
+        return weights.mT @ x

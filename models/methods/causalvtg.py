@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from models.batch import Grounding, Moments
 from models.causal.front_door import FrontDoor, MemoryAttention
 from models.causal.memory import Memory
+from models.layers.attention import AttentionPooling
 from models.layers.context_query import ContextQuery
 from models.layers.level_scores import spread, stretch
 from models.layers.mapping import Mapping
@@ -179,7 +180,7 @@ class Model(Method):
         self.decoder = DecoderLayer(d_model=size, heads=config.heads, d_inner=inner, drop_path=config.drop_path)
         self.relevance = nn.Sequential(nn.LayerNorm(2 * size), nn.Linear(2 * size, 1))
         self.pyramid = Pyramid(d_model=size, strides=config.strides)
-        self.pooling = nn.Linear(size, 1, bias=False)
+        self.pooling = AttentionPooling(size)
         self.class_head = LevelHead(d_model=size, outputs=1)
         self.offset_head = LevelHead(d_model=size, outputs=2)
         self.offset_scale = nn.Parameter(torch.ones(len(config.strides)))
@@ -240,8 +241,7 @@ class Model(Method):
         point_mask = self.point_mask(batch.video_mask, sizes)  # (B, P)
         with torch.autocast(rectified.device.type, enabled=False):
             logits, offsets = self.predict(levels, torch.ones_like(point_mask[:1]) if self.deviates.padded_points else point_mask)
-            weights = self.pooling(query.float()).masked_fill(~batch.query_mask[..., None], -math.inf).softmax(dim=1)
-            pooled = (weights * query.float()).sum(dim=1, keepdim=True)  # (B, 1, C)
+            pooled = self.pooling(query.float(), batch.query_mask)  # (B, 1, C)
             similarity = F.cosine_similarity(rectified.float(), pooled, dim=-1)
         return Output(
             logits=logits,
