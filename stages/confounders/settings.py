@@ -29,7 +29,7 @@ class Dictionary:
     numerics: Literal["corrected", "released"] = "corrected"
     row: Literal["member", "centre"] = "member"
     iterations: int = 300
-    seeding_rows: int = 10_000
+    seeding_rows: int = 4096
     published: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
