@@ -63,7 +63,7 @@ class Repositories:
             if folder.is_dir():
                 return self._read(kind, repository, folder)
             name = folder.name.partition("@")[0]
-            for other in sorted(folder.parent.glob(f"{name}@*")) + [folder.parent / name]:
+            for other in [*sorted(folder.parent.glob(f"{name}@*")), folder.parent / name]:
                 if other.is_dir() and (found := self._read(kind, repository, other)).commit == revision:
                     return found
             return None

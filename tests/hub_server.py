@@ -2,16 +2,16 @@
 
     python -m tests.hub_server --root DIR --port 0 --port-file F
 
-speaks what `huggingface_hub` asks for when it downloads: repository information, paged tree listing, paths-info, resolve with HEAD,
-ETag, X-Repo-Commit, X-Linked-Size, X-Linked-Etag, Range, and for LFS files a redirect to a second port, as to a storage host of
-another origin. Folders: see hub_repositories. `<root>/files/...` is served as it is under /files/ (for plain addresses).
+speaks what `huggingface_hub` asks for when it downloads: repository information, paged tree listing, paths-info, resolve with
+HEAD, ETag, X-Repo-Commit, X-Linked-Size, X-Linked-Etag, Range, and for LFS files a redirect to a second port, as to a storage host
+of another origin. Folders: see hub_repositories. `<root>/files/...` is served as it is under /files/ (for plain addresses).
 
     POST   /control/faults   {"fault": ..., "operation": ..., "path": ..., "times": ..., ...}    see hub_faults
     DELETE /control/faults
     POST   /control/access   {"repository": "datasets/owner/name", "token": "hf_...", "gated": false}
     GET    /control/log      requests since the last DELETE /control/log: operation, path, status, range, authorization (bool)
 
-Tests start it with `running_hub(root)`.
+Tests start it with `tests.hub_process.running_hub(root)`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,9 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,7 +41,9 @@ STORAGE = re.compile(r"/storage/([0-9a-f]{64})")
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
-class Answer(Exception):  # noqa: N818  not an error: ends the handling of a request with a status
+class Answer(Exception):
+    """Not an error: ends the handling of a request with a status."""
+
     def __init__(self, status: int, message: str = "", code: str | None = None, headers: dict[str, str] | None = None):
         super().__init__(message)
         self.status, self.message, self.code, self.headers = status, message, code, headers or {}
@@ -86,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._answer()
 
-    do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_DELETE = do_GET
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Requests are in /control/log."""
@@ -115,7 +113,7 @@ class Handler(BaseHTTPRequestHandler):
             if answer.code:
                 headers["X-Error-Code"] = answer.code
             if answer.message:
-                headers["X-Error-Message"] = answer.message
+                headers["X-Error-Message"] = answer.message.encode("ascii", "replace").decode()
             self._send(answer.status, json.dumps({"error": answer.message}).encode(), headers)
 
     # ---- requests -------------------------------------------------------------------------------------------------------
@@ -327,63 +325,6 @@ class Handler(BaseHTTPRequestHandler):
             entry = {"operation": self.operation, "method": self.command, "path": self.path_in_repository, "status": status}
             seen = {"range": self.headers.get("Range"), "authorization": "Authorization" in self.headers}
             self.server.state.log.append({**entry, **seen})
-
-
-# ---- starting it ------------------------------------------------------------------------------------------------------------
-
-
-class RunningHub:
-    """A Hub in another process, seen from a test."""
-
-    def __init__(self, root: Path, port: int) -> None:
-        self.root, self.endpoint = root, f"http://127.0.0.1:{port}"
-
-    def put(self, repository: str, files: dict[str, bytes], kind: str = "datasets") -> None:
-        """Write (or replace) files of a repository; "owner/name@v1" is another revision of owner/name."""
-        for name, content in files.items():
-            path = self.root / kind / repository / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-
-    def fault(self, fault: str, **settings: object) -> None:
-        self._call("POST", "faults", {"fault": fault, **settings})
-
-    def calm(self) -> None:
-        """No faults any more, and an empty log."""
-        self._call("DELETE", "faults")
-        self._call("DELETE", "log")
-
-    def restrict(self, repository: str, token: str, *, gated: bool = False) -> None:
-        self._call("POST", "access", {"repository": repository, "token": token, "gated": gated})
-
-    def log(self, *operations: str) -> list[dict[str, Any]]:
-        entries = self._call("GET", "log")
-        return [entry for entry in entries if not operations or entry["operation"] in operations]
-
-    def _call(self, method: str, what: str, body: object = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.endpoint}/control/{what}", data=data, method=method)
-        with urllib.request.urlopen(request, timeout=60) as response:
-            return json.load(response)
-
-
-@contextlib.contextmanager
-def running_hub(root: Path) -> Iterator[RunningHub]:
-    """Start the server over `root` in another process; it ends with the block."""
-    with tempfile.TemporaryDirectory() as scratch:
-        port_file = Path(scratch) / "port"
-        command = [sys.executable, "-m", "tests.hub_server", "--root", str(root), "--port-file", str(port_file)]
-        process = subprocess.Popen(command, cwd=Path(__file__).parents[1])
-        try:
-            deadline = time.monotonic() + 60
-            while not port_file.is_file():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"the test Hub did not start (exit code {process.poll()})")
-                time.sleep(0.02)
-            yield RunningHub(root, int(port_file.read_text()))
-        finally:
-            process.terminate()
-            process.wait(30)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,0 +1,15 @@
+"""What can go wrong while fetching, apart from our own bugs."""
+
+from __future__ import annotations
+
+
+class FetchError(Exception):
+    """The data set could not be fetched; the message says which source, why each mirror failed, and the way out."""
+
+
+class MirrorError(Exception):
+    """One mirror cannot deliver; the next one may."""
+
+
+class FetchStopped(BaseException):
+    """The user asked to stop. Like KeyboardInterrupt not an Exception, so that nothing mistakes it for a fault and retries."""

@@ -1,0 +1,85 @@
+"""The mirrors of one source: opened in their order, and why those that failed did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stages.sources.address import UrlSnapshot
+from stages.sources.errors import MirrorError
+from stages.sources.git import GitSnapshot
+from stages.sources.hub import open_hub
+from stages.sources.local import FileSnapshot
+from stages.sources.manifest import NAME, Manifest
+from stages.sources.offers import Snapshot
+from stages.sources.settings import File, Git, Hub, Mirror, SourceEntry, Url
+from stages.sources.watch import Patience, Watch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What opening a mirror needs to know about where its files go.
+
+    out     data/raw/<dataset>
+    work    folder for what is needed on the way; goes when the fetch is complete
+    built   path that DVC builds before the fetch, whose files may change without a word; or None
+    lock    the manifest of the last fetch, by which branches stay where they were; None: take the newest
+    """
+
+    out: Path
+    work: Path
+    built: Path | None
+    lock: Manifest | None
+
+
+def open_mirror(mirror: Mirror, source: SourceEntry, place: Place, patience: Patience, watch: Watch) -> Snapshot:
+    """Read the mirror's file list. Raises MirrorError if that is not possible."""
+    match mirror.settings:
+        case Hub() as hub:
+            return open_hub(hub, source, place.lock, patience, watch)
+        case Git() as git:
+            return GitSnapshot(git, source, place.work, watch)
+        case Url() as url:
+            return UrlSnapshot(url, source, patience)
+        case File() as file:
+            return FileSnapshot(file, source, place.out, place.built)
+
+
+class Mirrors:
+    """The mirrors of one source that are still to try, and the reasons of the others."""
+
+    def __init__(self, source: SourceEntry) -> None:
+        self.source = source
+        self.left = list(source.mirrors)
+        self._current: Mirror | None = None
+        self._reasons: list[str] = []
+
+    def next(self) -> Mirror:
+        """The one to try now."""
+        self._current = self.left.pop(0)
+        return self._current
+
+    def failed(self, problem: MirrorError) -> None:
+        """Note why the last one did not do."""
+        assert self._current is not None  # next()
+        self._reasons.append(f"{_address(self._current)}: {problem}")
+
+    def report(self, out: Path) -> str:
+        """The message when none did."""
+        reasons = "".join(f"\n  {number}. {reason}" for number, reason in enumerate(self._reasons, 1))
+        return (
+            f"{out}: the source into {self.source.into!r} could not be fetched; its mirrors said:{reasons}\n"
+            f"Complete files are kept, and the same command goes on from there; until then there is no {NAME}."
+        )
+
+
+def _address(mirror: Mirror) -> str:
+    match mirror.settings:
+        case Hub() as hub:
+            return f"hub {hub.type} {hub.repository} at {hub.revision}"
+        case Git() as git:
+            return f"git {git.repository} at {git.commit[:12]}"
+        case Url() as url:
+            return f"url {url.url}"
+        case File() as file:
+            return f"file {file.path}"
