@@ -1,7 +1,7 @@
 import gzip
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.datasets.json_records import json_lines, json_object, parse
@@ -78,6 +78,7 @@ def test_a_whole_file_must_be_one_object(tmp_path):
         json_object(write(tmp_path, b"[]", "b.json"))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='{}[]",:0123456789.eE+-naNInfity \\u', max_size=40))
 def test_whatever_stands_there_is_parsed_or_refused_with_its_place(text):
     message = ""

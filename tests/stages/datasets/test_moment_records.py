@@ -3,7 +3,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.datasets.moment_records import Layout, read_moment_records, samples_of
@@ -223,6 +223,7 @@ def test_quality_keeps_the_first_five_records_of_a_rule(tmp_path):
 bounds = st.one_of(st.integers(-5, 40), st.floats(-5, 40, allow_nan=False))
 
 
+@settings(deadline=None)
 @given(duration=st.floats(0.5, 30), windows=st.lists(st.tuples(bounds, bounds), min_size=1, max_size=4))
 def test_spans_are_ordered_and_inside_the_video_or_the_record_is_refused(tmp_path_factory, duration, windows):
     row = changed(ROW, duration=duration, relevant_windows=[list(window) for window in windows])
