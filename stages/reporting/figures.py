@@ -1,0 +1,173 @@
+"""What the charts of a results page draw, as plain data; the script of the page draws it with Observable Plot.
+
+Times are seconds. Numbers are cut to four significant digits, which no screen can tell from the rest and which keep a page of
+ten thousand queries small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from stages.reporting import labels
+from stages.reporting.pages import Example, Number, RunPage, Window
+from stages.reporting.tables import breakdown_metrics, ordered
+
+STEP_COLUMNS = ("epoch", "step")  # what a learning curve may run over, best first
+CURVES_PER_GROUP = 8
+
+
+def short(value: Number) -> Number:
+    """Four significant digits."""
+    if value is None or value == 0:
+        return value
+    return round(value, 3 - math.floor(math.log10(abs(value))))
+
+
+def overview(pages: Sequence[RunPage]) -> dict[str, Any] | None:
+    """The first primary metric of each run of one data set on every split; baselines as marks. None if nothing is measured."""
+    metric = next((name for page in pages for name in page.primary), None)
+    if metric is None:
+        return None
+    points = [
+        {"run": labels.visible(page.run), "split": split, "value": short(value)}
+        for page in pages
+        for split, part in page.splits.items()
+        if (value := part.metrics.get(metric)) is not None
+    ]
+    marks = [mark for page in pages for mark in _baselines(page, metric)]
+    unique = [mark for n, mark in enumerate(marks) if mark not in marks[:n]]
+    if not points:
+        return None
+    return {"metric": labels.metric(metric), "splits": _splits(pages), "points": points, "baselines": unique}
+
+
+def split_bars(page: RunPage) -> dict[str, Any]:
+    """The primary metrics of every split, with baselines and the published numbers as marks."""
+    first = next(iter(page.splits))
+    bars, marks = [], []
+    for metric in page.primary:
+        for split, part in page.splits.items():
+            value = part.metrics.get(metric)
+            if value is not None:
+                bars.append({"metric": labels.metric(metric), "split": split, "value": short(value)})
+        marks += [{"metric": labels.metric(metric), **mark} for mark in _baselines(page, metric)]
+        published = page.published.get(metric)
+        if published is not None:
+            marks.append({"metric": labels.metric(metric), "split": first, "name": "published", "value": short(published)})
+    return {"splits": _splits([page]), "bars": bars, "marks": marks}
+
+
+def breakdown(page: RunPage) -> dict[str, Any] | None:
+    """Each primary metric by group and split. None without a breakdown."""
+    bars = [
+        {"metric": labels.metric(metric), "split": split, "group": labels.visible(group.name)}
+        | {"value": short(value), "count": group.count}
+        for metric in breakdown_metrics(page)
+        for split, groups in page.breakdown.items()
+        for group in groups
+        if (value := group.metrics.get(metric)) is not None
+    ]
+    return {"splits": _splits([page]), "bars": bars} if bars else None
+
+
+def curves(page: RunPage) -> list[dict[str, Any]]:
+    """Learning curves, grouped by the first part of the column's name ("loss.total" and "loss.cls" are neighbours).
+
+    A group of many columns (every metric of a validation) shows the primary ones; the table below the curves has all.
+    """
+    columns = ordered(column for row in page.history for column in row)
+    x_column = next((name for name in STEP_COLUMNS if name in columns), None)
+    groups: dict[str, list[str]] = {}
+    for column in columns:
+        if column not in STEP_COLUMNS:
+            groups.setdefault(_group_of(column), []).append(column)
+    found = []
+    for group, members in groups.items():
+        series = [_series(page, column, x_column) for column in members]
+        series = [one for one in series if len(one["points"]) > 1]
+        if len(series) > CURVES_PER_GROUP:
+            chosen = [one for one in series if any(one["column"].endswith(metric) for metric in page.primary)]
+            series = (chosen or series)[:CURVES_PER_GROUP]
+        if series:
+            found.append({"group": group if len(members) > 1 else "", "x": x_column or "row", "series": series})
+    # single columns belong together: a heading for each would be all headings
+    return sorted(found, key=lambda one: one["group"] == "")
+
+
+def _series(page: RunPage, column: str, x_column: str | None) -> dict[str, Any]:
+    points = []
+    for n, row in enumerate(page.history):
+        x = row.get(x_column) if x_column else float(n)
+        y = row.get(column)
+        if isinstance(x, float) and isinstance(y, float):
+            points.append([x, short(y)])
+    return {"column": column, "name": labels.metric(column.removeprefix(f"{_group_of(column)}.")), "points": points}
+
+
+def _group_of(column: str) -> str:
+    head, dot, _ = column.partition(".")
+    return head if dot and not head[-1:].isdigit() else column  # "R1@0.5" has a dot, but no group
+
+
+def examples(page: RunPage, per_split: int) -> list[dict[str, Any]]:
+    """Up to `per_split` queries of each split, evenly spread over those that evaluation chose, in its order."""
+    chosen: list[dict[str, Any]] = []
+    for split in page.splits:
+        members = [example for example in page.examples if example.split == split]
+        count = min(per_split, len(members))
+        chosen += [_timeline(members[n * len(members) // count]) for n in range(count)]
+    return chosen
+
+
+def _timeline(example: Example) -> dict[str, Any]:
+    windows = [
+        {"span": _span(window, example.duration), "score": short(window[2]), "iou": short(best_iou(window, example.truth))}
+        for window in example.windows
+    ]
+    return {
+        "split": example.split,
+        "id": labels.visible(example.sample_id),
+        "query": labels.visible(example.query),
+        "video": labels.visible(example.video_id),
+        "duration": short(example.duration),
+        "truth": [_span(window, example.duration) for window in example.truth],
+        "windows": windows,
+        "saliency": [short(value) for value in example.saliency],
+        "rated": None if example.saliency_truth is None else [short(value) for value in example.saliency_truth],
+        "step": example.seconds_per_clip,
+        "answerable": short(example.answerable),
+    }
+
+
+def _span(window: Window, duration: float) -> list[float]:
+    """Start and end, kept inside the video: a method's windows are neither clamped nor rounded."""
+    return [round(min(max(value, 0.0), duration), 2) for value in window[:2]]
+
+
+def best_iou(window: Window, truth: Sequence[Window]) -> Number:
+    """Largest intersection over union with a true window; None where there is nothing to find.
+
+    For the eye only: the metrics of the tables come from evaluation.
+    """
+    start, end = window[:2]
+    ious = []
+    for true_start, true_end in truth:
+        overlap = max(0.0, min(end, true_end) - max(start, true_start))
+        union = (end - start) + (true_end - true_start) - overlap
+        ious.append(overlap / union if union > 0 else 0.0)
+    return max(ious, default=None)
+
+
+def _baselines(page: RunPage, metric: str) -> list[dict[str, Any]]:
+    return [
+        {"split": split, "name": name, "value": short(value)}
+        for split, part in page.splits.items()
+        for name, numbers in part.baselines.items()
+        if (value := numbers.get(metric)) is not None
+    ]
+
+
+def _splits(pages: Sequence[RunPage]) -> list[str]:
+    return ordered(split for page in pages for split in page.splits)
