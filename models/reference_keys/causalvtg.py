@@ -7,11 +7,14 @@ C hidden, K dictionary entries.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+
+from models.reference_keys.conversion import Converted, KeysDiffer, find
 
 _LINEAR = ("weight", "bias")
 _MAPPING = {"0": "norm_in", "2": "inner", "4": "norm", "6": "outer"}
@@ -46,6 +49,20 @@ _SINGLE = {
     "adapter.cq_attention.w4mlu": "context_query.w_product",
 }
 
+# What all published configurations share and no checkpoint tells. The saliency weight is that of all data sets but QVHighlights.
+_ASSUMED: dict[str, Any] = {
+    "heads": 8,
+    "dropout": 0.5,
+    "attention_dropout": 0.1,
+    "drop_path": 0.1,
+    "top": 50,
+    "sample_radius": 1.5,
+    "focal_gamma": 2.0,
+    "temperature": 0.07,
+    "loss_weights": {"cls": 1.0, "reg": 0.2, "sal": 0.01, "neg": 0.1},
+}
+_SETTINGS = {"strides": "strides", "top": "max_num_moment", "sample_radius": "sample_radius", "temperature": "temperature"}
+
 
 def key_table(strides: Sequence[int], *, dead_modules: bool = True) -> dict[str, str | None]:
     """Reference key -> our key, in a fixed order; None without a counterpart: the dead attention, unless `dead_modules`."""
@@ -66,43 +83,53 @@ def key_table(strides: Sequence[int], *, dead_modules: bool = True) -> dict[str,
     return table
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sizes:
-    """What the shapes of a reference checkpoint tell.
+def strides_of(state: Mapping[str, Tensor]) -> tuple[int, ...]:
+    """The strides of the pyramid, from the keys of its blocks: a level of n blocks has stride 2^n, the first has none."""
+    found = [match for key in state if (match := re.fullmatch(r"pyramid\.blocks\.(\d+)\.(\d+)\.(weight|bias)", key))]
+    blocks = {(int(match[1]), int(match[2]) // 5) for match in found}
+    counts = Counter(level for level, _ in blocks)
+    return tuple(2 ** counts[level] for level in range(max(counts, default=0) + 1))
 
-    config     fields of the method's Config: hidden, ffn_ratio, strides
-    widths     feature width per entry (video, query)
-    entries    dictionary entries K per entry
+
+def settings(reference: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the Config that a configuration of the reference repository tells, by the names it uses."""
+    known = {ours: next(find(reference, theirs), None) for ours, theirs in _SETTINGS.items()}
+    terms = {name: next(find(reference, f"loss_{name}"), None) for name in _ASSUMED["loss_weights"]}
+    stated = {name: term for name, term in terms.items() if isinstance(term, Mapping) and "loss_weight" in term}
+    weights = {name: term["loss_weight"] for name, term in stated.items()}
+    if weights:
+        known["loss_weights"] = {**_ASSUMED["loss_weights"], **weights}
+    return {name: value for name, value in known.items() if value is not None}
+
+
+def convert(state: Mapping[str, Tensor], given: Mapping[str, Any]) -> Converted:
+    """A reference state dict in our terms, under `released` numerics: what it holds is a memory of mapped rows.
+
+    Single deviations may be given, as long as the memory stays mapped. Raises KeysDiffer for unknown or missing keys, ValueError
+    if sizes are given that are not those of the checkpoint.
     """
-
-    config: dict[str, Any]
-    widths: dict[str, int]
-    entries: dict[str, int]
-
-
-def sizes(state: Mapping[str, Tensor]) -> Sizes:
-    """Sizes from the shapes of a reference state dict.
-
-    Raises KeyError naming the first key it needs and does not find.
-    """
+    given = dict(given)
+    if not (given.get("deviations") or {}).get("mapped_memory"):
+        given |= {"numerics": "released", "deviations": None}
+    table = key_table(strides_of(state), dead_modules=(given.get("deviations") or {}).get("dead_modules", True))
+    unknown, missing = set(state) - set(table), {key for key, ours in table.items() if ours is not None} - set(state)
+    if unknown or missing:
+        raise KeysDiffer(unknown=unknown, missing=missing)
     hidden = len(state["adapter.tem.ffn_norm.weight"])
-    blocks = [
-        sum(f"pyramid.blocks.{level}.{5 * k + 1}.weight" in state for k in range(32)) for level in range(len(state["coef"]))
-    ]
-    return Sizes(
-        config={
-            "hidden": hidden,
-            "ffn_ratio": len(state["adapter.tem.ffn.mapping.0.bias"]) // hidden,
-            "strides": tuple(2**count for count in blocks),
-        },
-        widths={side: len(state[f"adapter.{side}_map_cluster_mean.0.weight"]) for side in ("video", "query")},
-        entries={side: state[f"adapter.{side}_memory"].shape[1] for side in ("video", "query")},
+    inner = len(state["adapter.tem.ffn.mapping.0.bias"])
+    shapes = {"hidden": hidden, "ffn_ratio": inner // hidden, "strides": strides_of(state)}
+    for name, value in shapes.items():
+        if name in given and (tuple(given[name]) if name == "strides" else given[name]) != value:
+            raise ValueError(f"{name} is {value} by the shapes of the checkpoint, but {given[name]} by the configuration")
+    told = {**given, **shapes}
+    widths = {side: len(state[f"adapter.{side}_map_cluster_mean.0.weight"]) for side in ("video", "query")}
+    return Converted(
+        model=_ASSUMED | told,
+        widths=widths,
+        confounders={side: (state[f"adapter.{side}_memory"].shape[1], width) for side, width in widths.items()},
+        weights=to_ours(state, table),
+        assumed={name: value for name, value in _ASSUMED.items() if name not in told},
     )
-
-
-def stripped(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the prefix `module.` that training in several processes leaves."""
-    return {key.removeprefix("module."): value for key, value in state.items()}
 
 
 def to_ours(state: Mapping[str, Tensor], table: Mapping[str, str | None]) -> dict[str, Tensor]:

@@ -53,10 +53,9 @@ def load(case: Case, kind: Callable[..., Model] = Model) -> tuple[Model, dict[st
     """The model with the case's weights, and the key table."""
     config = released(case.config)
     table = keys.key_table(config.strides)
-    found = keys.sizes(case.weights)
-    entries = {side: torch.zeros(found.entries[side], width) for side, width in found.widths.items()}
-    model = kind(config, widths=found.widths, confounders=entries)
-    model.load_state_dict(keys.to_ours(case.weights, table))
+    found = keys.convert(case.weights, {})
+    model = kind(config, widths=found.widths, confounders={side: torch.zeros(shape) for side, shape in found.confounders.items()})
+    model.load_state_dict(found.weights)
     return model, table
 
 
