@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,24 +116,22 @@ def _arrays(mean: Floats, maximum: Floats, of_mean: Clusters, ids: NDArray[Any])
     return {MEAN: mean, MAXIMUM: maximum, "centres": of_mean.centres, "counts": of_mean.counts, "item_ids": ids}
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Parse the command line and build one dictionary."""
+def main(argv: list[str] | None = None) -> None:
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="entry of params.yaml: dictionaries")
     parser.add_argument("--samples", type=Path, required=True, help="folder of the data set's samples")
     parser.add_argument("--features", type=Path, required=True, help="folder of the data set's stores")
     parser.add_argument("--raw", type=Path, help="folder of the data set's files as fetched, for published dictionaries")
     parser.add_argument("--out", type=Path, required=True, help="dictionary file to write (.npz)")
-    parser.add_argument("--params", type=Path, default=DEFAULT_FILE, help="parameter file (default: %(default)s)")
+    parser.add_argument("--params", type=Path, default=DEFAULT_FILE, help="default: %(default)s")
     args = parser.parse_args(argv)
     try:
         settings = lookup(load_params(args.params).dictionaries, args.name, "dictionaries")
         build(settings, samples=args.samples, features=args.features, raw=args.raw, out=args.out)
     except (ParamsError, DictionaryError, ClusteringError, StoreError, DatasetError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+        parser.exit(2, f"{type(error).__name__}: {error}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -36,7 +36,6 @@ class Train:
     select, select_mode   validation metric that chooses the epoch that is kept, and whether more is better; None: the last epoch
     selection             split to select on; None: the published validation split, or else the training videos held out
     validate_every        epochs between validations; the last epoch is always validated
-    validation_batch      samples per validation batch
     pad_multiple          clips and tokens are padded to a multiple of this: fewer shapes for `compile`
     compile               torch.compile the forward pass
     device, threads       where; threads of one process (small models crawl when threads compete for busy cores)
@@ -71,7 +70,6 @@ class Train:
     select_mode: Literal["max", "min"] = "max"
     selection: str | None = None
     validate_every: int = 1
-    validation_batch: int = 64
     pad_multiple: int = 1
     compile: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -95,7 +93,6 @@ class Train:
             "accumulate",
             "repeat",
             "validate_every",
-            "validation_batch",
             "pad_multiple",
             "threads",
         )
