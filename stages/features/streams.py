@@ -1,0 +1,40 @@
+"""The stores that a run reads, by stream: `video` from one or several kinds of features, `query` from another.
+
+streams = Streams(Path("features/charades"), {"video": ("clip", "slowfast"), "query": ("clip_text",)})
+streams.fused("video", ids, budget_bytes=2**30)      what training, evaluation and prediction feed, always normalised
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from stages.features.resident import Fused
+from stages.features.store import FeatureStore, StoreError
+
+
+class Streams:
+    """Stores below `folder` by stream, opened with their checksums verified.
+
+    Raises StoreError for a stream without stores, or a store that is missing or damaged.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[str, Sequence[str]]) -> None:
+        for stream in ("video", "query"):
+            if not names.get(stream):
+                raise StoreError(f"{folder}: no store is named for the {stream} stream; name them under features of the run")
+        self.stores = {stream: [FeatureStore.open(folder / f"{name}.zarr") for name in found] for stream, found in names.items()}
+
+    def has(self, stream: str, item: str) -> bool:
+        """Whether every store of the stream has this item."""
+        return all(item in store for store in self.stores[stream])
+
+    def fused(self, stream: str, ids: Iterable[str], *, budget_bytes: int, device: torch.device | str = "cpu") -> Fused:
+        """The stores of a stream as one, for these items."""
+        return Fused(self.stores[stream], normalise=True, budget_bytes=budget_bytes, device=device, ids=list(ids))
+
+    def recipes(self) -> dict[str, str]:
+        """Store name -> recipe, the digest of everything its bytes depend on."""
+        return {store.path.stem: store.info.recipe for stores in self.stores.values() for store in stores}
