@@ -81,9 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="stages.score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--benchmark", required=True, choices=benchmark_names(), metavar="NAME", help=", ".join(benchmark_names())
-    )
+    parser.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(benchmark_names()))
     for role, meaning in ROLES.items():
         parser.add_argument("--" + role.replace("_", "-"), type=Path, metavar="FILE", help=meaning)
     parser.add_argument("--num-proposals", type=int, metavar="K", help="proposals per query, to be checked against the file")
