@@ -90,11 +90,12 @@ class Comparison:
         if not difference.size:
             self._note(name, 0.0, 0.0, None)
             return
-        worst = int(np.argmax(np.nan_to_num(difference - allowed, nan=np.inf)))
+        largest = int(np.argmax(difference))  # of NaN, if there is one
+        error = float(difference.flat[largest])
+        worst = int(np.argmax(difference - allowed))
         wrong = not bool(np.all(difference <= allowed))
-        largest = float(difference.max()) if np.isfinite(difference).all() else None
         complaint = f"{name}: differs by {difference.flat[worst]:.3g}, allowed {allowed.flat[worst]:.3g}"
-        self._note(name, largest, float(allowed.flat[worst]), complaint if wrong else None)
+        self._note(name, error if np.isfinite(error) else None, float(allowed.flat[largest]), complaint if wrong else None)
 
     def exact(self, name: str, ours: Any, *, expected: ArrayLike | None = None) -> None:
         """Equal, element by element."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.confounders.kmeans import pool, released
 from stages.datasets.schema import MomentSample
 from stages.features.info import StoreInfo
 from stages.features.resident import Fused
@@ -26,6 +27,7 @@ RATES = 1e-9  # relative
 SOURCES = {"set1": ("clip", "slowfast"), "set2": ("internvideo2",)}
 MIN_DURATION = 5.0
 BATCHED = (1, 3, 6)
+LLOYD_STEPS = 300  # the default of the library at its pinned version
 
 
 def dataset(case: Case, check: Comparison) -> None:
@@ -122,5 +124,12 @@ def lr_schedule(case: Case, check: Comparison) -> None:
 
 
 def kmeans(case: Case, check: Comparison) -> None:
-    """Pooling, clustering, choice of members."""
-    raise NotImplementedError
+    """Pooling, clustering, choice of members; files in the order of their numbers."""
+    items = [pool(rows) for rows in case.indexed("file")]
+    mean, maximum = (np.stack([item[part] for item in items]) for part in (0, 1))
+    clusters = released(mean, maximum, k=case.config["n_clusters"], seed=case.config["numpy_seed"], iterations=LLOYD_STEPS)
+    for how, pooled, found in (("mean", mean, clusters["mean"]), ("max", maximum, clusters["max"])):
+        check.close(f"pooled_{how}", pooled, FEATURES)
+        check.exact(f"labels_{how}", found.labels)
+        check.exact(f"picked_{how}", found.members)
+        check.close(f"{how}_pool_c", pooled[found.members], FEATURES)
