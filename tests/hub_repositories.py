@@ -53,17 +53,20 @@ class Repositories:
     def exists(self, kind: str, repository: str) -> bool:
         return self._folder(kind, repository, "main").is_dir()
 
-    def snapshot(self, kind: str, repository: str, revision: str) -> Snapshot | None:
-        """The snapshot of a branch (read anew from its folder) or of a commit that is still there."""
+    def snapshot(self, kind: str, repository: str, revision: str, *, verify: bool = False) -> Snapshot | None:
+        """The snapshot of a branch (read anew from its folder) or of a commit.
+
+        verify   look whether all files of a commit are still there as they were, in this folder or another of the repository
+        """
         with self._lock:
             known = self._commits.get((f"{kind}/{repository}", revision))
-            if known is not None:
+            if known is not None and not (verify and any(not blob.unchanged() for blob in known.blobs.values())):
                 return known
             folder = self._folder(kind, repository, revision)
             if folder.is_dir():
                 return self._read(kind, repository, folder)
-            name = folder.name.partition("@")[0]
-            for other in [*sorted(folder.parent.glob(f"{name}@*")), folder.parent / name]:
+            main = self._folder(kind, repository, "main")
+            for other in [main, *sorted(main.parent.glob(f"{main.name}@*"))]:
                 if other.is_dir() and (found := self._read(kind, repository, other)).commit == revision:
                     return found
             return None

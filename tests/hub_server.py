@@ -3,8 +3,8 @@
     python -m tests.hub_server --root DIR --port 0 --port-file F
 
 speaks what `huggingface_hub` asks for when it downloads: repository information, paged tree listing, paths-info, resolve with
-HEAD, ETag, X-Repo-Commit, X-Linked-Size, X-Linked-Etag, Range, and for LFS files a redirect to a second port, as to a storage host
-of another origin. Folders: see hub_repositories. `<root>/files/...` is served as it is under /files/ (for plain addresses).
+HEAD, ETag, X-Repo-Commit, X-Linked-Size, X-Linked-Etag, Range, and for LFS files a redirect to a second port, as to a storage
+host of another origin. Folders: see hub_repositories. `<root>/files/...` is served as it is under /files/ (for plain addresses).
 
     POST   /control/faults   {"fault": ..., "operation": ..., "path": ..., "times": ..., ...}    see hub_faults
     DELETE /control/faults
@@ -205,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
             raise Answer(401 if access.get("token") else 404, "Repository not found", "RepoNotFound")
         if not token_ok:
             raise Answer(403, f"Access to {kind}/{repository} is restricted.", "GatedRepo")
-        snapshot = state.repositories.snapshot(kind, repository, revision)
+        snapshot = state.repositories.snapshot(kind, repository, revision, verify=operation == "info")
         if snapshot is None:
             raise Answer(404, f"Invalid rev id: {revision}", "RevisionNotFound")
         return snapshot

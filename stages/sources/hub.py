@@ -50,7 +50,6 @@ def open_hub(hub: Hub, source: SourceEntry, lock: Manifest | None, patience: Pat
         patience = replace(patience, timeout=float(constants.HF_HUB_DOWNLOAD_TIMEOUT))
     origin = {
         "kind": "hub", "repository": hub.repository, "type": hub.type, "revision": hub.revision,
-        **({"endpoint": hub.endpoint} if hub.endpoint else {}),
         "patterns": list(hub.patterns), "strip": hub.strip, "into": source.into,
     }  # fmt: skip
     locked = lock.locked_commit(origin) if lock else None
@@ -65,7 +64,10 @@ def open_hub(hub: Hub, source: SourceEntry, lock: Manifest | None, patience: Pat
             f"{hub.repository}: {hub.revision} has moved from {locked[:12]} to {current[:12]} since the manifest was written; "
             f"{locked[:12]} is taken as before (--accept-changes takes the new one)"
         )
-        commit, siblings = asking(lambda: _resolve(api, hub, locked, patience))
+        try:
+            commit, siblings = asking(lambda: _resolve(api, hub, locked, patience))
+        except MirrorError as problem:
+            raise MirrorError(f"{problem}: the manifest has commit {locked}; --accept-changes takes {current}") from None
     files = asking(lambda: _listing(api, hub, commit, patience))
     _check_siblings(files, siblings, commit)
     offers = _chosen(hub, source, list(files.values()), commit)
