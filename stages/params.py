@@ -116,7 +116,7 @@ def load_params(path: Path = DEFAULT_FILE) -> Params:
     """
     errors: list[str] = []
     raw = _read_yaml(path)
-    params = _parse(Params, raw, str(path), errors)
+    params = _parse(Params, raw, f"{path}:", errors)
     if not errors:
         errors += _references(params, str(path))
     if errors:
@@ -196,7 +196,10 @@ def _parse(kind: Any, value: object, place: str, errors: list[str]) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             return _wrong("a mapping", value, place, errors)
-        return {_key(key, place, errors): _parse(arguments[1], item, f"{place}.{key}", errors) for key, item in value.items()}
+        named = not isinstance(arguments[1], type) or dataclasses.is_dataclass(arguments[1])  # entries, not numbers by name
+        return {
+            _key(key, place, errors, named): _parse(arguments[1], item, _below(place, key), errors) for key, item in value.items()
+        }
     return _parse_scalar(kind, value, place, errors)
 
 
@@ -252,7 +255,7 @@ def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[st
     arguments: dict[str, Any] = {}
     for name, field in known.items():
         if name in value:
-            arguments[name] = _parse(hints[name], value[name], f"{place}.{name}", errors)
+            arguments[name] = _parse(hints[name], value[name], _below(place, name), errors)
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             errors.append(f"{place}: missing key {name!r} ({_type_name(hints[name])})")
     if kind is Run and "method" in arguments:
@@ -311,9 +314,15 @@ def _shown(value: object) -> str:
     return f"{text if len(text) < 80 else text[:77] + '...'} ({type(value).__name__})"
 
 
-def _key(key: object, place: str, errors: list[str]) -> str:
+def _below(place: str, key: object) -> str:
+    return f"{place} {key}" if place.endswith(":") else f"{place}.{key}"
+
+
+def _key(key: object, place: str, errors: list[str], becomes_name: bool) -> str:
     if not isinstance(key, str):
         errors.append(f"{place}: expected text as a key, got {_shown(key)}; put it in quotes")
+    elif not becomes_name:
+        return key
     elif not key or any(character in key for character in "/\\@: ") or key.startswith((".", "-")):
         errors.append(
             f"{place}: {key!r} cannot be a name: it becomes part of file names and DVC targets; use letters, digits, - and _"
