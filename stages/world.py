@@ -54,6 +54,10 @@ def build(name: str, world: World, out: Path, annotations: Path | None = None) -
     beside.mkdir(parents=True)
     with tqdm(total=kind.items, desc=f"world {name}", unit="file", file=sys.stderr, mininterval=0.5) as bar:
         features, facts = kind.write(beside, bar.update)
+    for split, missing in facts.get("pairs_without_a_video", {}).items():
+        if any(missing.values()):
+            lacking = " and ".join(f"{count} {kind}" for kind, count in missing.items() if count)
+            print(f"world {name}: rf_{split} lacks {lacking} pairs: no video of so small a split qualifies", file=sys.stderr)
     on_disk = digests(beside)
     for written in features.values():
         verify(written, on_disk)

@@ -10,11 +10,11 @@ truth                   videos, events, queries, unanswerable (parquet); concept
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -58,19 +58,22 @@ class PlantedWorld:
         `tick` is called once per feature file.
         """
         features = self._features(root / "upstream", tick)
-        annotations = {}
-        pairs = []
+        annotations: dict[str, int] = {}
+        pairs: list[truth.Unanswerable] = []
+        missing: dict[str, Counter[str]] = {}
         for split in self.settings.splits:
             folder = root / "upstream" / "annotations"
             annotations[split] = write_lines(folder / f"{split}.jsonl", map(self.record, self.queries[split]))
             if self.settings.splits[split].unanswerable_per_query:
-                groups = list(truth.unanswerable(self.scm, split, self.queries[split], self.videos[split]))
+                missing[split] = Counter(hard=0, easy=0)
+                groups = list(truth.unanswerable(self.scm, split, self.queries[split], self.videos[split], missing[split]))
                 answered = zip(self.queries[split], groups, strict=True)
                 lines = (line for query, group in answered for line in robustness_records(query, group))
                 annotations[f"rf_{split}"] = write_lines(folder / f"rf_{split}.jsonl", lines)
                 pairs += [pair for group in groups for pair in group]
         self._truth(root / "truth", pairs)
-        return features, {"annotations": annotations, "mechanism": self.mechanism()}
+        facts = {"annotations": annotations, "pairs_without_a_video": missing, "mechanism": self.mechanism()}
+        return features, facts
 
     def _features(self, root: Path, tick: Callable[[], object]) -> dict[str, Written]:
         settings = self.settings
@@ -162,8 +165,3 @@ def write_table(path: Path, rows: Sequence[dict[str, object]]) -> None:
     """Rows, at least one, to parquet; the columns' types follow from the first row and from LISTS."""
     schema = pa.schema([(name, LISTS[name] if name in LISTS else TYPES[type(value)]) for name, value in rows[0].items()])
     pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), path, compression="zstd")
-
-
-def latent_of(world: PlantedWorld, video: Video) -> np.ndarray:
-    """(T, sum of d): the latent clip features of a video, views side by side."""
-    return np.concatenate([world.views.latent(video, name) for name in world.settings.views], axis=1)

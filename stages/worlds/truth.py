@@ -11,6 +11,7 @@ Best guess of the object from the predicate alone, every scene equally likely: b
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -19,7 +20,7 @@ import numpy as np
 
 from stages.worlds.language import Query
 from stages.worlds.scm import Scm, Video
-from stages.worlds.settings import Planted, WorldError
+from stages.worlds.settings import Planted
 from stages.worlds.streams import stream
 
 RATERS = 3
@@ -47,12 +48,13 @@ def ratings(settings: Planted, seed: int, query: Query) -> tuple[list[int], list
     return clips.tolist(), np.clip(score, 0, HIGHEST).astype(int).tolist()
 
 
-def unanswerable(scm: Scm, split: str, queries: Sequence[Query], videos: Sequence[Video]) -> Iterator[list[Unanswerable]]:
+def unanswerable(
+    scm: Scm, split: str, queries: Sequence[Query], videos: Sequence[Video], missing: Counter[str]
+) -> Iterator[list[Unanswerable]]:
     """For each query its unanswerable pairs, hard and easy in turns, as many as the split asks for.
 
-    Every video draws its own number, so that more videos replace few of the pairs.
-
-    Raises WorldError if no video of the split qualifies.
+    Every video draws its own number, so that more videos replace few of the pairs. Where no video of a small split qualifies,
+    the pair is left out and counted in `missing`, by kind.
     """
     per_query = scm.settings.splits[split].unanswerable_per_query
     scenes = np.array([video.scene for video in videos])
@@ -73,12 +75,10 @@ def unanswerable(scm: Scm, split: str, queries: Sequence[Query], videos: Sequenc
         for n, kind in enumerate(kinds):
             eligible = order[(hard if kind == "hard" else easy)[order]]
             rank = kinds[:n].count(kind)
-            if rank >= len(eligible):
-                raise WorldError(
-                    f"splits.{split}: only {len(eligible)} {kind} videos do not answer {query.text!r} of {query.video.video_id}, "
-                    f"{rank + 1} needed: give the split more videos, or lower unanswerable_per_query"
-                )
-            pairs.append(Unanswerable(query=query, video=videos[eligible[rank]], kind=kind))
+            if rank < len(eligible):
+                pairs.append(Unanswerable(query=query, video=videos[eligible[rank]], kind=kind))
+            else:
+                missing[kind] += 1
         yield pairs
 
 
