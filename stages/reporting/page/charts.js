@@ -26,6 +26,7 @@ const charts = (() => {
         width = now;
         const plot = draw(now);
         plot.setAttribute("role", "img");
+        for (const part of plot.querySelectorAll("g[aria-label]")) part.removeAttribute("aria-label"); // an image has no parts to name
         place.replaceChildren(plot);
       }
     };
@@ -63,9 +64,9 @@ const charts = (() => {
     responsive(chart, (width) => {
       const room = margin([...runs, ...names], width * 0.42);
       return Plot.plot({
-        ...COMMON, width, height: 44 + 30 * (runs.length + names.length), marginLeft: room, marginRight: 24, marginTop: 8,
+        ...COMMON, width, height: 40 + 30 * (runs.length + names.length), marginLeft: room, marginRight: 24, marginTop: 8,
         ariaLabel: `${data.metric} of every run`, ariaDescription: said,
-        x: { label: data.metric, grid: true, nice: true, zero: true },
+        x: { label: null, grid: true, nice: true, zero: true },
         y: { label: null, domain: [...runs, ...names], tickSize: 0, tickFormat: labelled(room), padding: 0.6 },
         marks: [
           Plot.link(lines, { x1: "low", x2: "high", y1: "run", y2: "run", stroke: "var(--line)", strokeWidth: 3 }),

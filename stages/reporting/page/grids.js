@@ -3,10 +3,11 @@
 const grids = (() => {
   const { node, hue, format } = charts;
   const PAGE = 25;
+  const FEW = 5; // rows that are seen at a glance
 
   // A choice above a table that keeps the rows with one value of a column.
   function chooser(table, column, name, values) {
-    const select = node("select", {}, node("option", { value: "" }, "all"));
+    const select = node("select", { "aria-label": `show only this ${name}` }, node("option", { value: "" }, "all"));
     values.forEach((value, n) => select.append(node("option", { value: String(n) }, value)));
     select.addEventListener("change", () => {
       const wanted = select.value === "" ? null : values[Number(select.value)];
@@ -30,6 +31,7 @@ const grids = (() => {
       paging: rows > PAGE * 4, pageLength: PAGE * 4, lengthChange: false, order: [], autoWidth: false,
       layout: { topStart: null, topEnd: null, bottomStart: rows > PAGE * 4 ? "info" : null, bottomEnd: rows > PAGE * 4 ? "paging" : null },
     });
+    if (rows <= FEW) return;
     const tools = node("div", { class: "tools" }, searchBox(table));
     for (const name of (element.dataset.filters || "").split(",").filter(Boolean)) {
       const column = heads.findIndex((head) => head.textContent.trim() === name);
@@ -76,14 +78,18 @@ const grids = (() => {
     if (several) tools.append(chooser(table, 2, "split", [...new Set(list.map((query) => query.split))]));
     box.before(tools);
     sight();
+    element.setAttribute("role", "table"); // the narrow layout sets rows as blocks, which would take the roles away
+    element.tBodies[0].setAttribute("role", "rowgroup");
     const first = element.querySelector("button.ask");
     if (first) toggle(table, first);
   }
 
   function dress(row, query, splits, shown) {
     const button = node("button", { class: "ask", type: "button", "aria-expanded": "false" }, node("bdi", {}, query.query));
+    row.setAttribute("role", "row");
     shown.forEach((column, n) => {
       const cell = row.cells[n];
+      cell.setAttribute("role", "cell");
       cell.dataset.label = column.title;
       if (column.data === "query") cell.replaceChildren(button);
       else if (column.className === "which") cell.replaceChildren(node("span", { class: "split" }, node("i", { class: "swatch", style: `background:${hue(splits, query.split)}`, "aria-hidden": "true" }), query.split));
