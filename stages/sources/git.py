@@ -128,6 +128,7 @@ def _environment() -> dict[str, str]:
 def _call(command: list[str], text: str = "") -> str:
     result = subprocess.run(command, input=text.encode(), capture_output=True, env=_environment(), check=False)
     if result.returncode != 0:
-        said = [line for line in result.stderr.decode(errors="replace").splitlines() if line.strip()]
-        raise MirrorError(f"git: {'; '.join(said[-3:]) or f'exit code {result.returncode}'}")
+        lines = result.stderr.decode(errors="replace").splitlines()
+        said = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines[-1:]
+        raise MirrorError(f"git: {'; '.join(said[:3]) or f'exit code {result.returncode}'}")
     return result.stdout.decode(errors="surrogateescape")

@@ -102,16 +102,16 @@ def _file_or_gz(path: Path) -> Path:
 
 
 def _files_below(folder: Path) -> Iterator[str]:
-    """Names of all files, links to folders followed once."""
-    seen = set()
+    """Names of all files. Links to folders are followed, unless they lead back to where they are."""
     for parent, folders, files in os.walk(folder, followlinks=True, onerror=_cannot_list):
-        status = Path(parent).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            raise MirrorError(f"{parent} is linked into itself")
-        seen.add((status.st_dev, status.st_ino))
+        here = Path(parent)
+        for name in folders:
+            real = (here / name).resolve()
+            if (here / name).is_symlink() and (real == here.resolve() or real in here.resolve().parents):
+                raise MirrorError(f"{here / name} is a link to a folder that contains it")
         folders.sort()
         for name in files:
-            yield (Path(parent) / name).relative_to(folder).as_posix()
+            yield (here / name).relative_to(folder).as_posix()
 
 
 def _cannot_list(error: OSError) -> None:

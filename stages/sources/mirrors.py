@@ -67,10 +67,11 @@ class Mirrors:
     def report(self, out: Path) -> str:
         """The message when none did."""
         reasons = "".join(f"\n  {number}. {reason}" for number, reason in enumerate(self._reasons, 1))
-        return (
-            f"{out}: the source into {self.source.into!r} could not be fetched; its mirrors said:{reasons}\n"
-            f"Complete files are kept, and the same command goes on from there; until then there is no {NAME}."
-        )
+        if (out / NAME).is_file():
+            state = f"Nothing was changed: {NAME} still describes what is there."
+        else:
+            state = f"Complete files are kept, and the same command goes on from there; until then there is no {NAME}."
+        return f"{out}: the source into {self.source.into!r} could not be fetched; its mirrors said:{reasons}\n{state}"
 
 
 def _address(mirror: Mirror) -> str:

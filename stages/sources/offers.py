@@ -66,5 +66,4 @@ def offered_name(name: str, of: str) -> str:
     try:
         return checked_name(name)
     except UnsafeNameError as problem:
-        shown = name.encode("ascii", "backslashreplace").decode()
-        raise MirrorError(f"{of} lists a file named {shown!r}, which is not safe to write: {problem}") from None
+        raise MirrorError(f"{of} lists a file named {name!r}, which is not safe to write: {problem}") from None

@@ -78,9 +78,10 @@ class Git:
     def __post_init__(self) -> None:
         scheme, colon, _ = self.repository.partition("://")
         local_or_scp = not colon and "::" not in self.repository
-        if self.repository.startswith("-") or not (local_or_scp or scheme in GIT_PROTOCOLS) or _has_password(self.repository):
-            protocols = ", ".join(GIT_PROTOCOLS)
-            raise ValueError(f"repository: expected a git address ({protocols}; no password in it), got {self.repository!r}")
+        if colon and urlsplit(self.repository).password is not None:
+            raise ValueError("repository: an address with a password would end in the manifest; use git's credential helpers")
+        if self.repository.startswith("-") or not (local_or_scp or scheme in GIT_PROTOCOLS):
+            raise ValueError(f"repository: expected a git address ({', '.join(GIT_PROTOCOLS)}), got {self.repository!r}")
         if not COMMIT.fullmatch(self.commit):
             raise ValueError(f"commit: expected 40 hex digits (a branch would not be pinned), got {self.commit!r}")
         _check_name("path", self.path)
@@ -174,7 +175,3 @@ def _check_url(field: str, value: str) -> None:
         raise ValueError(f"{field}: an address with a password would end in the manifest; {parts.hostname} must go without")
     if PurePosixPath(parts.path).name == "" and field == "url":
         raise ValueError(f"{field}: expected the address of one file, got {value!r}")
-
-
-def _has_password(repository: str) -> bool:
-    return "://" in repository and urlsplit(repository).password is not None
