@@ -74,7 +74,7 @@ def build(name: str, world: World, out: Path, annotations: Path | None = None) -
         **facts,
         "contents": contents(beside, on_disk),
     }
-    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(description, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     (beside / "world.json").write_text(text, encoding="utf-8", newline="\n")
     if out.exists():
         shutil.rmtree(out)

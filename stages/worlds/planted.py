@@ -31,7 +31,7 @@ TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(
 
 
 class PlantedWorld:
-    """All videos and queries of one world, drawn; written by `write`."""
+    """All videos and queries of one world by split, drawn; written by `write`. The order of splits in params does not matter."""
 
     def __init__(self, settings: Planted, seed: int) -> None:
         self.settings, self.seed = settings, seed
@@ -40,7 +40,8 @@ class PlantedWorld:
         self.language = Language(self.scm, self.views)
         self.words = vocabulary(settings)
         self.videos: dict[str, list[Video]] = {
-            split: [self.scm.video(split, index) for index in range(size.videos)] for split, size in settings.splits.items()
+            split: [self.scm.video(split, index) for index in range(size.videos)]
+            for split, size in sorted(settings.splits.items())
         }
         self.queries: dict[str, list[Query]] = {
             split: [query for video in videos for query in self.language.queries(video)] for split, videos in self.videos.items()
@@ -61,7 +62,7 @@ class PlantedWorld:
         annotations: dict[str, int] = {}
         pairs: list[truth.Unanswerable] = []
         missing: dict[str, Counter[str]] = {}
-        for split in self.settings.splits:
+        for split in self.videos:
             folder = root / "upstream" / "annotations"
             annotations[split] = write_lines(folder / f"{split}.jsonl", map(self.record, self.queries[split]))
             if self.settings.splits[split].unanswerable_per_query:
@@ -80,7 +81,7 @@ class PlantedWorld:
         written: dict[str, Written] = {}
         videos = sorted((video for group in self.videos.values() for video in group), key=lambda video: video.video_id)
         queries = sorted((query for group in self.queries.values() for query in group), key=lambda query: str(query.qid))
-        for name, view in settings.views.items():
+        for name, view in sorted(settings.views.items()):
             lift = self.views.lift(name, view.width)[:, : settings.latent]
             with FeatureFiles(root, name, settings.packing) as files:
                 for video in videos:
@@ -135,7 +136,7 @@ class PlantedWorld:
         if pairs:
             write_table(folder / "unanswerable.parquet", [truth.pair_row(pair, self.words) for pair in pairs])
         arrays = {f"{self.settings.text.like}_text.lift": self.language.lift}
-        for name, view in self.settings.views.items():
+        for name, view in sorted(self.settings.views.items()):
             for kind in ("scene", "actor", "predicate", "object"):
                 arrays[f"{name}.{kind}"] = getattr(self.views.concepts[name], kind)
             arrays[f"{name}.lift"] = self.views.lift(name, view.width)[:, : self.settings.latent]

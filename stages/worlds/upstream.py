@@ -84,7 +84,7 @@ class FeatureFiles:
         self._output = Output(self.folder.with_name(f"{self.folder.name}.{packing}"), part_bytes)
         self._zip = gzip.GzipFile("", "wb", COMPRESSION, self._output, mtime=0) if packing == "tar.gz" else None
         stream = self._zip or self._output
-        self._tar = tarfile.open(fileobj=cast("IO[bytes]", stream), mode="w|", format=tarfile.GNU_FORMAT)  # noqa: SIM115
+        self._tar = tarfile.open(fileobj=cast("IO[bytes]", stream), mode="w", format=tarfile.GNU_FORMAT)  # noqa: SIM115
 
     def add(self, name: str, data: bytes) -> None:
         """Write one file. Callers add in sorted order."""
@@ -96,6 +96,7 @@ class FeatureFiles:
             member = tarfile.TarInfo(f"{self.folder.name}/{name}")
             member.size, member.mode = len(data), 0o644  # mtime, owner and group stay 0
             self._tar.addfile(member, io.BytesIO(data))
+            self._tar.getmembers().clear()  # it would remember every member to the end
         self.items += 1
         self.bytes += len(data)
 
@@ -106,11 +107,13 @@ class FeatureFiles:
         """End the archive; after an error only let go of the file, whatever it holds."""
         if self.packing == "files":
             return
-        if kind is None:
-            self._tar.close()
-            if self._zip is not None:
-                self._zip.close()
-        self._output.close()
+        try:
+            if kind is None:
+                self._tar.close()
+                if self._zip is not None:
+                    self._zip.close()
+        finally:
+            self._output.close()
         self.sha256 = self._output.sha256
 
     def written(self) -> Written:
@@ -136,15 +139,21 @@ class Output(io.RawIOBase):
         self.sha256: dict[Path, str] = {}
         self._suffixes = ("." + "".join(letters) for letters in product(ascii_lowercase, repeat=2))
         self._file: IO[bytes] | None = None
-        self._left = 0
+        self._left, self._total = 0, 0
         self._digest = hashlib.sha256()
 
     def writable(self) -> bool:
         """Yes."""
         return True
 
+    def tell(self) -> int:
+        """Bytes so far, over all parts."""
+        return self._total
+
     def write(self, data: object) -> int:
         """Write all of `data`, opening parts as needed."""
+        if self.closed:
+            raise ValueError(f"{self.path}: written to after it was closed")
         view = memoryview(cast("bytes", data)).cast("B")
         written = len(view)
         while len(view):
@@ -156,6 +165,7 @@ class Output(io.RawIOBase):
             self._digest.update(piece)
             self._left -= len(piece)
             view = view[len(piece) :]
+        self._total += written
         return written
 
     def _next(self) -> None:
