@@ -185,7 +185,7 @@ class Training:
         count = min(self.settings.accumulate, len(indices) // self.processes.count)
         for number, part in enumerate(np.array_split(share, count)):
             batch = self.feed.batch(part).to(self.processes.device)
-            generator = seed_step(self.seed, step, number, self.processes.rank)
+            generator = seed_step(self.seed, self.processes.device, step, number, self.processes.rank)
             self.model.observe(batch)
             weight = len(part) / len(indices)
             with nullcontext() if number == count - 1 else self.processes.keep_local(self.objective):

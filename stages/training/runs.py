@@ -143,11 +143,13 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     plain = {key: weights[key].detach().cpu().contiguous().clone() for key in sorted(weights)}
     partial = path.with_name(path.name + ".partial")
     save_file(plain, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)  # safetensors makes files that only their owner may read
     settle(partial, path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all, whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     partial.write_bytes(content)
     settle(partial, path)

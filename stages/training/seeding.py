@@ -23,7 +23,10 @@ def generator(seed: int, purpose: str, *place: int) -> torch.Generator:
     return torch.Generator().manual_seed(derived(seed, purpose, *place))
 
 
-def seed_step(seed: int, *place: int) -> torch.Generator:
-    """Seed PyTorch's own generators (dropout; every device) for one step; returns the generator for `Method.draw`."""
-    torch.manual_seed(derived(seed, "dropout", *place))
+def seed_step(seed: int, device: torch.device, *place: int) -> torch.Generator:
+    """Seed PyTorch's own generators (dropout) for one step on `device`; returns the generator for `Method.draw`."""
+    # Not torch.manual_seed: for every kind of device that is not in use it remembers the call, with its stack, forever.
+    torch.default_generator.manual_seed(derived(seed, "dropout", *place))
+    if device.type == "cuda":
+        torch.cuda.manual_seed(derived(seed, "dropout", *place))
     return generator(seed, "draw", *place)
