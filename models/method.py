@@ -28,6 +28,8 @@ class Method(nn.Module):
     def __init__(self, config: Any, *, widths: Mapping[str, int], confounders: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.config = config
+        self.widths = dict(widths)
+        self.confounder_rows = {stream: rows.shape[0] for stream, rows in confounders.items()}
 
     def observe(self, batch: Any) -> None:
         """Called by the training loop before `forward`, in training only: the place of memories that learn without gradient."""

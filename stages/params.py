@@ -229,7 +229,8 @@ def _parse_optional(arguments: tuple[Any, ...], value: object, place: str, error
         if not attempt:
             return parsed
         attempts.append(attempt)
-    errors += min(attempts, key=len)
+    fewest: list[str] = min(attempts, key=len)
+    errors += fewest
     return None
 
 
