@@ -58,7 +58,9 @@ def _value(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:
             pairs = zip((key for key in keys if key is not None), node.values, strict=True)
             return {_value(key, names, path): _value(value, names, path) for key, value in pairs}
         case ast.Call(func=ast.Name(id="dict"), args=[]):
-            return {word.arg: _value(word.value, names, path) for word in node.keywords if word.arg is not None}
+            words = [(word.arg, _value(word.value, names, path)) for word in node.keywords]
+            if all(name is not None or isinstance(value, Mapping) for name, value in words):  # dict(**other, key=value)
+                return {key: item for name, value in words for key, item in (value.items() if name is None else [(name, value)])}
         case ast.UnaryOp(op=ast.USub()):
             value = _value(node.operand, names, path)
             if isinstance(value, int | float):
