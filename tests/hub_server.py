@@ -96,8 +96,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if path.startswith("/control/"):
                 self._control(path.removeprefix("/control/"))
-            elif path == "/healthz":
-                self._json({"ok": True})
+            elif path == "/api/whoami-v2":
+                self._whoami()
             elif match := API.fullmatch(path):
                 self._api(match[1], match[2], match[3], unquote(match[4] or "main"), match[5] or "", parse_qs(url.query))
             elif match := RESOLVE.fullmatch(path):
@@ -144,6 +144,12 @@ class Handler(BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             wanted = json.loads(body)["paths"] if body.startswith("{") else parse_qs(body).get("paths", [])
             self._json([entry for entry in self._entries(snapshot, "") if entry["path"] in wanted])
+
+    def _whoami(self) -> None:
+        tokens = {f"Bearer {access['token']}" for access in self.server.state.access.values()}
+        if self.headers.get("Authorization") not in tokens:
+            raise Answer(401, "Invalid credentials in Authorization header")
+        self._json({"type": "user", "name": "tester"})
 
     def _resolve(self, kind: str, repository: str, revision: str, path: str) -> None:
         snapshot = self._snapshot("resolve", kind, repository, revision, path)

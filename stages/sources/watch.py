@@ -43,11 +43,8 @@ class Watch:
     """Progress of one fetch, shared by its threads: once one has failed, or on Ctrl-C, the others get FetchStopped from it."""
 
     def __init__(self, description: str, *, quiet: bool = False) -> None:
-        terminal = sys.stderr.isatty()
-        self._bar = tqdm(
-            total=0, desc=description, unit="B", unit_scale=True, unit_divisor=1000, disable=quiet, file=sys.stderr,
-            mininterval=0.2 if terminal else 30.0, dynamic_ncols=terminal,
-        )  # fmt: skip
+        self._description, self._quiet = description, quiet
+        self._bar: tqdm | None = None  # shown once there is something to fetch
         self._lock = threading.Lock()
         self._halt = threading.Event()  # set: every thread ends at its next chunk
         self._stopped = False
@@ -56,30 +53,31 @@ class Watch:
     def expect(self, count: int) -> None:
         """So many more bytes belong to the whole."""
         with self._lock:
-            self._bar.total += count
+            self._shown().total += count
 
     @contextmanager
     def part(self, count: int) -> Iterator[None]:
         """A part of so many bytes: what a failure leaves of it does not count."""
-        done, total = self._bar.n, self._bar.total
+        bar = self._shown()
+        done, total = bar.n, bar.total
         self.expect(count)
         try:
             yield
         except Exception:
             with self._lock:
-                self._bar.n, self._bar.total = done, total
+                bar.n, bar.total = done, total
             raise
 
     def advance(self, count: int) -> None:
         """So many bytes are done; negative where work is thrown away."""
         self.check()
         with self._lock:
-            self._bar.update(count)
+            self._shown().update(count)
 
     def note(self, text: str) -> None:
         """A line for the user, beside the progress bar."""
         with self._lock:
-            self._bar.write(text, file=sys.stderr)
+            tqdm.write(text, file=sys.stderr)
 
     def check(self) -> None:
         """Raise FetchStopped if there is no use in going on."""
@@ -113,7 +111,17 @@ class Watch:
 
     def close(self) -> None:
         """Leave the bar as it stands."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _shown(self) -> tqdm:
+        if self._bar is None:
+            terminal = sys.stderr.isatty()
+            self._bar = tqdm(
+                total=0, desc=self._description, unit="B", unit_scale=True, disable=self._quiet, file=sys.stderr,
+                mininterval=0.2 if terminal else 30.0, dynamic_ncols=terminal,
+            )  # fmt: skip
+        return self._bar
 
     def each(self, work: Callable[[T], None], items: Iterable[T], threads: int) -> None:
         """work(item) for every item, in `threads` threads.
