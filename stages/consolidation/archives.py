@@ -36,7 +36,7 @@ class Member:
 
 
 class Archive:
-    """One archive, in one file or in parts. `members` reads it from the start; `consumed` tells how far, in bytes of the files."""
+    """One archive, in one file or in parts. `members` reads it from the start; `consumed`: how far, in bytes of the files."""
 
     def __init__(self, parts: Sequence[Path]) -> None:
         self.parts = tuple(parts)
@@ -204,7 +204,7 @@ def unsafe(name: str, size: int) -> str:
 
 
 def ordered_parts(paths: Sequence[Path]) -> list[list[Path]]:
-    """Files grouped into archives: one with an archive's suffix stands alone, split parts are joined in the order of their labels.
+    """Files grouped into archives: one with an archive's suffix stands alone, split parts are joined in the order of labels.
 
     Raises FaultError for a file that is neither, and for a gap between the parts.
     """

@@ -28,6 +28,7 @@ TAIL = 1024  # bytes read first from the end of a zip: index and end record of a
 HEAD = 512  # bytes read first from a member: zip header, npy header
 STORED, DEFLATED = 0, 8
 FLOATS = ("float16", "float32", "float64")
+CHECKSUM_DIFFERS = "the checksum of the array differs"
 NPY_HEADER = 10_000  # bytes; NumPy's own limit
 
 
@@ -73,6 +74,10 @@ class Array:
     crc: int | None = None
     whole: bool = False
 
+    def direct(self, row_bytes: int) -> bool:
+        """Whether the file's bytes at `start` are a header and then `row_bytes` of rows, and nothing else."""
+        return not self.whole and self.packed == self.size == self.skip + row_bytes
+
 
 def locate(window: Window, form: str, key: str | None) -> Array:
     """Find the rows of an npz (array `key`), npy or pt file. Raises FaultError."""
@@ -95,7 +100,7 @@ def rows_of(array: Array, data: memoryview | bytes) -> memoryview:
     if array.packed != array.size:
         data = _inflated(bytes(data), array.size)
     if array.crc is not None and zlib.crc32(data) != array.crc:
-        raise FaultError("damaged", "the checksum of the array differs")
+        raise FaultError("damaged", CHECKSUM_DIFFERS)
     count = array.rows * array.width * np.dtype(array.dtype).itemsize
     return memoryview(data)[array.skip : array.skip + count]
 
@@ -176,7 +181,9 @@ def _locate_npz(window: Window, members: dict[str, _Member], key: str) -> Array:
     if member.method == DEFLATED:
         head = _inflated_head(head if len(head) >= member.packed else window.read(start, min(member.packed, HEAD)))
     shape, dtype, fortran, skip = _npy_header(head, window if member.method == STORED else None, start)
-    array = Array(0, 0, dtype, start, member.packed, member.size, skip, member.crc, fortran or dtype not in FLOATS)
+    if fortran or dtype not in FLOATS:
+        return _checked(shape, dtype, Array(0, 0, "", packed=window.size, size=window.size, whole=True))
+    array = Array(0, 0, "", start, member.packed, member.size, skip, member.crc)
     return _checked(shape, dtype, array, exact=True)
 
 

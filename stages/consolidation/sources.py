@@ -73,7 +73,7 @@ def compare_with_manifest(
         expected = {path: size for path, size in listed.items() if path.startswith(below)}
     else:
         there = {part.relative_to(raw).as_posix(): part.stat().st_size for archive in source for part in archive.parts}
-        expected = {path: size for path, size in listed.items() if path == files or fnmatchcase(path, files)}
+        expected = {path: listed[path] for path in source_paths(listed, files)}
     for path in sorted(there.keys() | expected.keys()):
         if path not in expected:
             faults.add(Fault("not listed", path, "is there, but manifest.json does not list it"))
@@ -83,12 +83,14 @@ def compare_with_manifest(
             faults.add(Fault("not listed", path, f"{there[path]} bytes, manifest.json says {expected[path]}"))
 
 
-def source_paths(listed: Collection[str], raw: Path, files: str) -> list[str]:
-    """The paths of a manifest that `files` covers, sorted."""
-    below = f"{files.rstrip('/')}/"
-    if files == ".":
-        return sorted(listed)
-    return sorted(path for path in listed if path == files or path.startswith(below) or fnmatchcase(path, files))
+def source_paths(listed: Collection[str], files: str) -> list[str]:
+    """The paths of a manifest that `files` covers, sorted: the file, everything below the folder, or what the glob matches."""
+    pattern = [part for part in files.split("/") if part not in ("", ".")]
+    return sorted(path for path in listed if _covers(pattern, path.split("/")))
+
+
+def _covers(pattern: list[str], parts: list[str]) -> bool:
+    return len(parts) >= len(pattern) and all(map(fnmatchcase, parts, pattern))
 
 
 @dataclass
@@ -127,13 +129,23 @@ class Matching:
         self.extra.append(name)
         return None
 
-    def extra_ids(self) -> dict[str, str]:
-        """Ids for the extra files (id -> name): their names below the folder that all feature files share."""
+    def extra_ids(self, faults: Faults) -> list[tuple[str, str]]:
+        """(id, name) of the extra files: their names below the folder that all feature files share. Unusable ids are faults."""
         names = [*self.found.values(), *self.extra]
         shared = os.path.commonpath([str(PurePosixPath(name).parent) for name in names]) if names else ""
-        ids = {}
+        ids: dict[str, str] = {}
         for name in self.extra:
             below = str(PurePosixPath(name).relative_to(shared)) if shared else name
             folder, _, last = below.removesuffix(self.suffix).rpartition("/")
-            ids[f"{folder}/{last.removeprefix(self.prefix)}" if folder else last.removeprefix(self.prefix)] = name
-        return ids
+            item = f"{folder}/{last.removeprefix(self.prefix)}" if folder else last.removeprefix(self.prefix)
+            if other := ids.get(item, self.found.get(item)):
+                faults.add(Fault("twice", name, f"belongs to {item!r}, as does {other}"))
+            elif not last.startswith(self.prefix) or not item or not _utf8(item):
+                faults.add(Fault("name", name, f"expected {self.prefix}<id>{self.suffix} in UTF-8"))
+            else:
+                ids[item] = name
+        return list(ids.items())
+
+
+def _utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)  # what os.listdir makes of other bytes

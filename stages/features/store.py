@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from stages.features import zarr_format
 from stages.features.info import SCHEMA_VERSION, StoreError, StoreInfo
 from stages.features.settings import Feature
-from stages.features.writer import ChunkFiles, PartialFolder, Sealed, StoreDraft, StoreWriter, seal
+from stages.features.writer import ChunkFiles, PartialFolder, StoreDraft, StoreWriter
 from stages.features.zarr_format import Values
 
 __all__ = [
@@ -31,13 +31,11 @@ __all__ = [
     "Feature",
     "FeatureStore",
     "PartialFolder",
-    "Sealed",
     "StoreDraft",
     "StoreError",
     "StoreInfo",
     "StoreWriter",
     "Values",
-    "seal",
 ]
 
 # Stores whose checksums this process has read: digest of the attributes, and size, time and inode of every chunk file.
@@ -52,7 +50,7 @@ class FeatureStore:
     """
 
     def __init__(self, path: Path, info: StoreInfo, values: Values, mark: str) -> None:
-        self.path, self.info, self.values, self._mark = path, info, values, mark
+        self.path, self.info, self.values, self.mark = path, info, values, mark
         self.ids: list[str] = zarr_format.read_ids(path / "ids", info.items)
         self.offsets: NDArray[np.int64] = zarr_format.read_vector(path / "offsets", "int64", info.items + 1)
         self.row_norms: NDArray[np.float32] = zarr_format.read_vector(path / "row_norms", "float32", info.rows)
@@ -84,7 +82,7 @@ class FeatureStore:
         return cls(path, info, values, mark)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopen, (self.path.absolute(), self._mark)
+        return _reopen, (self.path.absolute(), self.mark)
 
     def __repr__(self) -> str:
         size = f"{len(self.ids)} items, {self.info.rows} rows of {self.info.width} {self.info.dtype}"
@@ -187,6 +185,6 @@ class FeatureStore:
 
 def _reopen(path: Path, mark: str) -> FeatureStore:
     store = FeatureStore.open(path, verify=False)
-    if store._mark != mark:
+    if store.mark != mark:
         raise StoreError(f"{path}: the store was replaced while a worker process was starting; start again")
     return store

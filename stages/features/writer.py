@@ -10,8 +10,8 @@ import fcntl
 import os
 import shutil
 import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -23,22 +23,15 @@ from stages.features import zarr_format
 from stages.features.info import StoreError, StoreInfo
 from stages.features.zarr_format import DTYPES, Values
 
-NORM_ROWS = 256  # rows converted to float64 at a time
+NORM_ROWS = 64  # rows converted to float64 at a time
+SEAL_BYTES = 1_000_000  # read, summed and checksummed at a time
 COPY_ROWS_BYTES = 8_000_000
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """Of one chunk: the norm of every real row (float32), and the rows with NaN or Inf with how many such entries each had."""
-
-    norms: NDArray[np.float32]
-    non_finite: dict[int, int]
 
 
 class StoreDraft:
     """A store in the making, beside its place: `<parent>/.<name>.partial`, locked; what a dead writer left is removed.
 
-    Order of calls: place every row (any order, also from other processes through `values`), seal every chunk, finish.
+    First every row is placed (`ChunkFiles`; any order, any process), then chunks are sealed, then `finish`.
     Leaving the `with` block without `finish` removes everything.
     """
 
@@ -59,17 +52,20 @@ class StoreDraft:
             self.values.path(chunk).parent.mkdir(parents=True)
             with self.values.path(chunk).open("wb") as file:
                 file.truncate(self.values.chunk_bytes)
-        self._norms: dict[int, NDArray[np.float32]] = {}
+        self._norms: list[NDArray[np.float32]] = []  # of the chunks sealed so far
 
-    def seal(self, *, zero_non_finite: bool = False, chunks: Iterable[int] | None = None) -> dict[int, int]:
-        """Seal `chunks` (default: those not sealed yet) in this process. Returns row -> number of non-finite entries."""
-        pending = [chunk for chunk in range(self.values.chunks) if chunk not in self._norms] if chunks is None else chunks
-        return self.sealed({chunk: seal(self.values, chunk, zero_non_finite=zero_non_finite) for chunk in pending})
-
-    def sealed(self, results: dict[int, Sealed]) -> dict[int, int]:
-        """Take note of chunks that `seal` finished, possibly in other processes. Returns row -> number of non-finite entries."""
-        self._norms.update({chunk: result.norms for chunk, result in results.items()})
-        return {row: count for result in results.values() for row, count in result.non_finite.items()}
+    def seal_up_to(self, row: int, *, zero_non_finite: bool = False) -> dict[int, int]:
+        """Seal every chunk whose rows all lie before `row`: norms and checksum. Returns row -> number of NaN and Inf in it."""
+        values = self.values
+        non_finite: dict[int, int] = {}
+        while (
+            len(self._norms) < values.chunks
+            and len(self._norms) * values.rows_per_chunk + values.rows_in(len(self._norms)) <= row
+        ):
+            norms, wrong = seal(values, len(self._norms), zero_non_finite=zero_non_finite)
+            self._norms.append(norms)
+            non_finite |= wrong
+        return non_finite
 
     def item_of_row(self, row: int) -> tuple[str, int]:
         """(id, row inside the item) of a row of the whole store."""
@@ -78,10 +74,9 @@ class StoreDraft:
 
     def finish(self, info: StoreInfo) -> StoreInfo:
         """Write the index and the attributes, check the sizes, rename into place. Returns `info` with the counts filled in."""
-        if missing := [chunk for chunk in range(self.values.chunks) if chunk not in self._norms]:
-            raise StoreError(f"{self.path}: chunks {missing[:5]} of {self.values.chunks} were never sealed")
+        self.seal_up_to(self.values.rows)
         folder = self._partial.path
-        norms = np.concatenate([self._norms[chunk] for chunk in range(self.values.chunks)])
+        norms = np.concatenate(self._norms)
         zarr_format.write_document(self.values.folder, self.values.document())
         zarr_format.write_vector(folder / "row_norms", norms, "row")
         zarr_format.write_vector(folder / "offsets", self.offsets, "item_boundary")
@@ -146,7 +141,6 @@ class StoreWriter:
                 for row in range(0, draft.values.rows, step):
                     chunks.place(row, self._spool.read(step * draft.values.row_bytes))
             self._discard_spool()
-            draft.seal()
             return draft.finish(info)
 
     def _discard_spool(self) -> None:
@@ -187,39 +181,56 @@ class ChunkFiles:
             os.close(descriptor)
 
 
-def seal(values: Values, chunk: int, *, zero_non_finite: bool = False) -> Sealed:
-    """Compute the norms of a chunk whose rows are all placed, and append its checksum.
+def seal(values: Values, chunk: int, *, zero_non_finite: bool = False) -> tuple[NDArray[np.float32], dict[int, int]]:
+    """Append the checksum of a chunk whose rows are all placed. Returns the norms of its rows, and row -> number of NaN and Inf.
 
-    Norms are summed in float64, so that rounding cannot depend on the instruction set of the machine. `non_finite` holds row
-    numbers of the whole store; with `zero_non_finite` those entries are set to 0 first.
+    Rows are numbered as in the whole store; with `zero_non_finite` their NaN and Inf are set to 0 first. Norms are summed in
+    float64, so that rounding to float32 hides the order in which an instruction set adds.
     """
-    path = values.path(chunk)
-    rows = np.fromfile(path, np.dtype(values.dtype), values.rows_per_chunk * values.width).reshape(-1, values.width)
-    real = rows[: values.rows_in(chunk)]
-    norms = _norms(real)
+    norms = np.empty(values.rows_in(chunk), np.float32)
     non_finite: dict[int, int] = {}
-    for row in np.flatnonzero(~np.isfinite(norms)):
-        wrong = ~np.isfinite(real[row])
-        if wrong.any():  # else a float32 norm overflowed: absurd but finite
-            non_finite[chunk * values.rows_per_chunk + int(row)] = int(wrong.sum())
-            if zero_non_finite:
-                real[row, wrong] = 0
-                norms[row] = _norms(real[row : row + 1])[0]
-    with path.open("r+b") as file:
-        if non_finite and zero_non_finite:
-            file.write(rows.data)
-        file.seek(values.chunk_bytes)
-        file.write(struct.pack("<I", google_crc32c.value(rows.view(np.uint8))))
-    return Sealed(norms, non_finite)
+    crc, step = 0, max(1, SEAL_BYTES // values.row_bytes)
+    buffer = np.empty((step, values.width), np.dtype(values.dtype).newbyteorder("<"))
+    with values.path(chunk).open("r+b", buffering=0) as file:
+        for start in range(0, values.rows_per_chunk, step):
+            rows = buffer[: min(step, values.rows_per_chunk - start)]
+            _read_rows(file, rows)
+            real = rows[: max(0, len(norms) - start)]  # behind them lies padding
+            norms[start : start + len(real)] = _norms(real)
+            for row in np.flatnonzero(~np.isfinite(norms[start : start + len(real)])):
+                wrong = ~np.isfinite(real[row])
+                if wrong.any():  # else only the norm is beyond float32: absurd, but as published
+                    non_finite[chunk * values.rows_per_chunk + start + int(row)] = int(wrong.sum())
+                    if zero_non_finite:
+                        real[row, wrong] = 0
+                        norms[start + row] = _norms(real[row : row + 1])[0]
+                        os.pwrite(file.fileno(), real[row].data, (start + int(row)) * values.row_bytes)
+            crc = google_crc32c.extend(crc, rows.view(np.uint8))
+        file.write(struct.pack("<I", crc))
+    return norms, non_finite
+
+
+def _read_rows(file: IO[bytes], rows: NDArray[Any]) -> None:
+    view = rows.data.cast("B")
+    while view:
+        count: int = file.readinto(view)  # type: ignore[attr-defined]
+        if not count:
+            raise StoreError(f"{file.name}: ends early while it is written; is somebody else writing here?")
+        view = view[count:]
 
 
 def _norms(rows: NDArray[Any]) -> NDArray[np.float32]:
-    norms = np.empty(len(rows), np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for start in range(0, len(rows), NORM_ROWS):
-            block = rows[start : start + NORM_ROWS].astype(np.float64)
-            norms[start : start + NORM_ROWS] = np.sqrt(np.einsum("td,td->t", block, block))
-    return norms
+    """(T,) L2 norms; sums in float64, in blocks that stay in the processor's cache."""
+    import torch  # reads float16 ten times as fast as NumPy does; imported here because only writers need it
+
+    norms = np.empty(len(rows), np.float64)
+    for start in range(0, len(rows), NORM_ROWS):
+        block = torch.from_numpy(rows[start : start + NORM_ROWS])
+        block = block.float() if block.dtype == torch.float16 else block
+        out = torch.from_numpy(norms[start : start + NORM_ROWS])
+        torch.linalg.vector_norm(block, dim=1, dtype=torch.float64, out=out)
+    with np.errstate(over="ignore"):
+        return norms.astype(np.float32)
 
 
 def check_ids(ids: Sequence[str]) -> None:

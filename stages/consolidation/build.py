@@ -1,0 +1,227 @@
+"""Published feature files -> one store: survey the headers, lay out the store, copy every file's rows to their place, seal.
+
+Nothing is sorted and nothing unpacked on disk: after the survey every item's place in the store is known, so the rows are written
+there in whatever order the files or archive members come. Memory holds the index, and one file at a time per process.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from stages.consolidation.archives import Archive
+from stages.consolidation.arrays import CHECKSUM_DIFFERS, Array, load_whole, rows_of
+from stages.consolidation.faults import ConsolidationError, Fault, FaultError, Faults
+from stages.consolidation.sources import Folder, compare_with_manifest, open_source
+from stages.consolidation.survey import Entry, Survey, progressing, survey
+from stages.consolidation.workers import Workers
+from stages.features.store import ChunkFiles, Feature, StoreDraft, StoreInfo, Values
+
+BYTES_PER_TASK = 16_000_000
+BLOCK_BYTES = 1_000_000  # of rows written at once; small enough to stay in the processor's cache
+
+
+def build(
+    path: Path,
+    feature: Feature,
+    raw: Path,
+    wanted: Sequence[str],
+    info: StoreInfo,
+    *,
+    listed: Mapping[str, int] | None = None,
+    workers: int = 1,
+) -> StoreInfo:
+    """Make the store at `path` from the files that `feature` names below `raw`; returns its attributes.
+
+    wanted    annotated ids
+    info      attributes; counts, width, dtype and quality are filled in
+    listed    paths below `raw` -> bytes, as the manifest has them; None: not compared
+
+    Raises ConsolidationError with every fault of the files, headers and contents. Then there is no new store, and an older one
+    at `path` is as it was.
+    """
+    faults = Faults()
+    with Workers(workers) as pool:
+        try:
+            source = open_source(raw, feature.files)
+            if listed is not None:
+                compare_with_manifest(source, raw, feature.files, listed, faults)
+            found = survey(source, feature, wanted, pool, faults)
+        except FaultError as error:
+            faults.add(error.at(feature.files))
+            found = None
+        if found and found.entries:
+            # With faults already known the contents are still read, so that one run shows all of them.
+            info = replace(info, quality=dict(sorted((name, count) for name, count in found.counts.items() if count)))
+            info = _fill(path, feature, source, found, info, pool, faults)
+    if faults or not (found and found.entries):
+        raise ConsolidationError(faults.text(info.feature))
+    return info
+
+
+def _fill(
+    path: Path, feature: Feature, source: Folder | list[Archive], found: Survey, info: StoreInfo, pool: Workers, faults: Faults
+) -> StoreInfo:
+    entries = found.entries
+    ids, lengths = [entry.item for entry in entries], [entry.array.rows for entry in entries]
+    with StoreDraft(path, ids, lengths, feature.width, found.dtype) as draft:
+        placed = [Placed(entry, int(row)) for entry, row in zip(entries, draft.offsets, strict=False)]
+        zero = feature.non_finite == "zero"
+        if isinstance(source, Folder):
+            complete = _copy_folder(source, feature, placed, draft.values, pool, faults)
+        else:
+            complete = _copy_archives(source, feature, placed, draft.values, faults)
+        non_finite: dict[int, int] = {}
+        for row in complete:
+            non_finite |= draft.seal_up_to(row, zero_non_finite=zero)
+        if non_finite and zero:
+            info = replace(
+                info, quality={**info.quality, "non_finite": sum(non_finite.values()), "non_finite_rows": len(non_finite)}
+            )
+        elif non_finite:
+            names = {entry.item: entry.name for entry in entries}
+            for row, count in non_finite.items():
+                item, inside = draft.item_of_row(row)
+                faults.add(Fault("non-finite", names[item], f"row {inside}: {count} of {feature.width} values are NaN or Inf"))
+        return info if faults else draft.finish(info)
+
+
+def _bar(total: int, title: str) -> tqdm[None]:
+    return tqdm(total=total, desc=title, unit="B", unit_scale=True, leave=False, mininterval=0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An entry and the row of the store where its rows begin."""
+
+    entry: Entry
+    row: int
+
+
+@dataclass(frozen=True)
+class CopyTask:
+    """Files of a folder whose rows one process copies."""
+
+    folder: Path
+    placed: tuple[Placed, ...]
+    values: Values
+    form: str
+    key: str | None
+
+
+def _copy_folder(
+    folder: Folder, feature: Feature, placed: list[Placed], values: Values, pool: Workers, faults: Faults
+) -> Iterator[int]:
+    """Yield, after every share of the files, the row up to which the store is complete."""
+    shares = list(_shares(placed))
+    tasks = (CopyTask(folder.path, share, values, feature.format, feature.key) for share in shares)
+    with _bar(sum(one.entry.array.packed for one in placed), "  rows") as bar:
+        for share, found in zip(shares, pool.run(copy_files, tasks), strict=True):
+            faults.extend(found)
+            bar.update(sum(one.entry.array.packed for one in share))
+            yield share[-1].row + share[-1].entry.array.rows
+
+
+def _shares(placed: list[Placed]) -> Iterator[tuple[Placed, ...]]:
+    """Slices of about BYTES_PER_TASK."""
+    first, size = 0, 0
+    for number, one in enumerate(placed):
+        size += one.entry.array.packed
+        if size >= BYTES_PER_TASK:
+            yield tuple(placed[first : number + 1])
+            first, size = number + 1, 0
+    if first < len(placed):
+        yield tuple(placed[first:])
+
+
+def copy_files(task: CopyTask) -> list[Fault]:
+    """Copy the rows of consecutive items from files of a folder to their place in the store; returns what was wrong.
+
+    Rows in the store's own form go from the file into a block of many items in one system call, behind one another, and are
+    checked there; blocks are written when full.
+    """
+    found = []
+    row_bytes = task.values.row_bytes
+    block = memoryview(bytearray(BLOCK_BYTES + max(one.entry.array.rows for one in task.placed) * row_bytes))
+    first, filled = task.placed[0].row, 0
+    with ChunkFiles(task.values) as chunks:
+        for one in task.placed:
+            array, name = one.entry.array, one.entry.name
+            rows = block[filled : filled + array.rows * row_bytes]
+            try:
+                if array.dtype == task.values.dtype and array.direct(len(rows)):
+                    _read_direct(f"{task.folder}/{name}", array, rows)
+                else:
+                    rows[:] = _read_and_convert(f"{task.folder}/{name}", array, task)
+            except FaultError as error:
+                found.append(error.at(name))
+            except OSError as error:
+                found.append(Fault("unreadable", name, error.strerror or "cannot be read"))
+            filled += len(rows)
+            if filled >= BLOCK_BYTES:
+                chunks.place(first, block[:filled])
+                first, filled = first + filled // row_bytes, 0
+        chunks.place(first, block[:filled])
+    return found
+
+
+def _read_direct(path: str, array: Array, rows: memoryview) -> None:
+    """Read a member's header and its rows in one call, the rows to where they belong. Raises FaultError."""
+    header = bytearray(array.skip)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        count = os.preadv(descriptor, [header, rows], array.start)
+    finally:
+        os.close(descriptor)
+    if count != array.packed:
+        raise FaultError("damaged", f"{count} bytes where {array.packed} should be")
+    if array.crc is not None and zlib.crc32(rows, zlib.crc32(header)) != array.crc:
+        raise FaultError("damaged", CHECKSUM_DIFFERS)
+
+
+def _read_and_convert(path: str, array: Array, task: CopyTask) -> memoryview:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (a Path per file costs as much as reading it)
+        content = os.pread(file.fileno(), array.packed, 0 if array.whole else array.start)
+    return _rows(array, content, task.form, task.key, task.values.dtype)
+
+
+def _copy_archives(
+    archives: list[Archive], feature: Feature, placed: list[Placed], values: Values, faults: Faults
+) -> Iterator[int]:
+    """Members come in any order, so the store is complete only at the end: yields its number of rows."""
+    places = {(one.entry.archive, one.entry.name): one for one in placed}
+    ignored = Faults()  # the survey has reported what is wrong with the archive itself
+    with ChunkFiles(values) as chunks:
+        for number, archive in enumerate(archives):
+            for member in progressing(archive, f"  rows of {archive.name}", ignored):
+                if one := places.get((number, member.name)):
+                    array = one.entry.array
+                    try:
+                        content = member.read()
+                        part = content if array.whole else memoryview(content)[array.start : array.start + array.packed]
+                        chunks.place(one.row, _rows(array, part, feature.format, feature.key, values.dtype))
+                    except FaultError as error:
+                        faults.add(error.at(member.name))
+    yield values.rows
+
+
+def _rows(array: Array, data: memoryview | bytes, form: str, key: str | None, dtype: str) -> memoryview:
+    """The rows of a file as bytes of the store's type. Raises FaultError if they are not what the survey saw."""
+    if array.whole:
+        loaded, found = load_whole(bytes(data), form, key)
+        if loaded.shape != (array.rows, array.width) or found != array.dtype:
+            raise FaultError("damaged", "the file changed while it was read")
+        rows = loaded
+    else:
+        view = rows_of(array, data)
+        if array.dtype == dtype:
+            return view
+        rows = np.frombuffer(view, np.dtype(array.dtype).newbyteorder("<"))
+    with np.errstate(over="ignore"):  # what overflows a smaller type becomes Inf, and is found as such when the chunk is sealed
+        return np.ascontiguousarray(rows, np.dtype(dtype).newbyteorder("<")).data.cast("B")
