@@ -51,16 +51,14 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 def _restricted(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL ([\w.]+)", str(error))
-        raise CheckpointError(
-            f"{path}: holds {found[1] if found else 'objects'} beside tensors, numbers and text, and such objects are not loaded; "
-            "where you trust the file, save its state_dict alone as .safetensors and import that"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a complete PyTorch checkpoint ({type(error).__name__}: {error}); fetch it again"
-        ) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
+        if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise CheckpointError(
+                f"{path}: holds {found[1]} beside tensors, numbers and text, and is not loaded; where you trust the file, save its "
+                "state_dict alone as .safetensors and import that"
+            ) from error
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else 'no reason given'}"
+        raise CheckpointError(f"{path}: not a complete PyTorch checkpoint ({reason}); fetch it again") from error
 
 
 def _weights(content: Any, path: Path) -> dict[str, Tensor]:

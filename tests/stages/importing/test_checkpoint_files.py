@@ -71,6 +71,12 @@ def test_file_without_weights_says_what_it_holds(tmp_path, content, shown):
         read_state(tmp_path / "a.pth")
 
 
+def test_file_of_another_kind_is_reported(tmp_path):
+    (tmp_path / "a.pth").write_text("<html>404</html>")
+    with pytest.raises(CheckpointError, match=r"a\.pth: not a complete PyTorch checkpoint \(UnpicklingError"):
+        read_state(tmp_path / "a.pth")
+
+
 def test_missing_file_is_reported(tmp_path):
     with pytest.raises(CheckpointError, match=r"a\.pth: no such file"):
         read_state(tmp_path / "a.pth")
