@@ -54,10 +54,11 @@ def _restricted(path: Path) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, OSError) as error:
         if found := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise CheckpointError(
-                f"{path}: holds {found[1]} beside tensors, numbers and text, and is not loaded; where you trust the file, save its "
-                "state_dict alone as .safetensors and import that"
+                f"{path}: holds {found[1]} beside tensors, numbers and text, and is not loaded; where you trust the file, save "
+                "its state_dict alone as .safetensors and import that"
             ) from error
-        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else 'no reason given'}"
+        told = re.search(r"WeightsUnpickler error: (.+)", str(error)) or re.search(r"(.+)", str(error))
+        reason = f"{type(error).__name__}: {told[1].strip() if told else 'no reason given'}"
         raise CheckpointError(f"{path}: not a complete PyTorch checkpoint ({reason}); fetch it again") from error
 
 

@@ -46,7 +46,7 @@ class Trap:
 
 def test_nothing_in_a_checkpoint_is_executed(tmp_path):
     torch.save({"state_dict": STATE, "meta": Trap(tmp_path / "sprung")}, tmp_path / "a.pth")
-    (tmp_path / "old.pth").write_bytes(pickle.dumps({"state_dict": {}, "meta": Trap(tmp_path / "sprung")}))
+    (tmp_path / "old.pth").write_bytes(pickle.dumps({"state_dict": {}, "meta": Trap(tmp_path / "sprung")}, protocol=2))
     for name in ("a.pth", "old.pth"):
         with pytest.raises(CheckpointError, match=rf"{name}: .*not loaded; where you trust the file, save its state_dict"):
             read_state(tmp_path / name)
