@@ -21,6 +21,7 @@ FAULTS = {
     "reset": "close the connection without an answer",
     "no-range": "ignore the Range header",
     "html": "answer 200 with a page of HTML, as a captive portal does",
+    "encoded": "send the body compressed, with Content-Encoding: gzip, whatever was asked for",
     "no-etag": "leave out ETag and Last-Modified",
 }
 OPERATIONS = ("info", "tree", "paths-info", "resolve", "storage", "plain", "any")

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gzip
 import json
 import os
 import re
@@ -133,12 +134,13 @@ class Handler(BaseHTTPRequestHandler):
             basic = {"_id": sha[:24], "id": repository, "author": repository.split("/")[0], "sha": sha, "private": False}
             self._json({**basic, "gated": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0, "siblings": siblings})
         elif operation == "tree":
-            entries = self._entries(snapshot, rest)
+            recursive = query.get("recursive", ["false"])[0].lower() in ("true", "1")
+            entries = self._entries(snapshot, rest, recursive=recursive)
             start = int(query.get("cursor", ["0"])[0])
             headers = {"X-Repo-Commit": snapshot.commit}
             if start + PAGE < len(entries) and self._fault("last-page") is None:
                 path = self.path.split("?")[0]
-                headers["Link"] = f'<http://{self.headers["Host"]}{path}?recursive=True&cursor={start + PAGE}>; rel="next"'
+                headers["Link"] = f'<http://{self.headers["Host"]}{path}?recursive={recursive}&cursor={start + PAGE}>; rel="next"'
             self._json(entries[start : start + PAGE], headers)
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
@@ -189,7 +191,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Answer(404, f"control: {', '.join(self.CONTROL)}")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.command == "POST" and what == "faults":
-            state.faults.add(json.loads(body))
+            try:
+                state.faults.add(json.loads(body))
+            except (TypeError, ValueError) as error:
+                raise Answer(400, str(error)) from None
         elif self.command == "DELETE" and what == "faults":
             state.faults.clear()
         elif self.command == "POST" and what == "access":
@@ -220,19 +225,21 @@ class Handler(BaseHTTPRequestHandler):
         faults = self.server.state.faults
         return [path for path in snapshot.blobs if faults.take("hide", operation, path) is None]
 
-    def _entries(self, snapshot: Snapshot, below: str) -> list[dict[str, Any]]:
-        """The listing as the Hub sends it, recursive, folders included."""
+    def _entries(self, snapshot: Snapshot, below: str, *, recursive: bool = True) -> list[dict[str, Any]]:
+        """The listing of a folder as the Hub sends it, folders included."""
         entries, folders = [], set()
+        prefix = f"{below}/" if below else ""
         for path in self._visible(snapshot, "tree"):
-            if below and not path.startswith(f"{below}/"):
+            if not path.startswith(prefix):
                 continue
-            parts = path.split("/")[:-1]
-            for depth in range(1, len(parts) + 1):
-                folder = "/".join(parts[:depth])
+            parts = path.removeprefix(prefix).split("/")[:-1]
+            for depth in range(1, len(parts) + 1 if recursive else min(2, len(parts) + 1)):
+                folder = prefix + "/".join(parts[:depth])
                 if folder not in folders:
                     folders.add(folder)
                     entries.append({"type": "directory", "oid": "0" * 40, "size": 0, "path": folder})
-            entries.append(self._entry(snapshot.blobs[path]))
+            if recursive or not parts:
+                entries.append(self._entry(snapshot.blobs[path]))
         return entries
 
     def _entry(self, blob: Blob) -> dict[str, Any]:
@@ -279,6 +286,9 @@ class Handler(BaseHTTPRequestHandler):
         """A file's bytes, by Range where asked for, with whatever faults are due for it."""
         if replaced := self._fault("replace"):
             self._send(200, replaced["content"].encode(), headers)
+            return
+        if self._fault("encoded") is not None:
+            self._send(200, gzip.compress(file.read_bytes()), {**headers, "Content-Encoding": "gzip"})
             return
         size, start, status = file.stat().st_size, 0, 200
         asked = RANGE.fullmatch(self.headers.get("Range", ""))

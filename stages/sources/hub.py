@@ -68,7 +68,7 @@ def open_hub(hub: Hub, source: SourceEntry, lock: Manifest | None, patience: Pat
             commit, siblings = asking(lambda: _resolve(api, hub, locked, patience))
         except MirrorError as problem:
             raise MirrorError(f"{problem}: the manifest has commit {locked}; --accept-changes takes {current}") from None
-    files = asking(lambda: _listing(api, hub, commit, patience))
+    files = asking(lambda: _listing(api, hub, commit, patience), attempts=1)  # the client itself tries each page several times
     _check_siblings(files, siblings, commit)
     offers = _chosen(hub, source, list(files.values()), commit)
     return HubSnapshot(hub, {**origin, "commit": commit}, offers, patience)
@@ -139,8 +139,9 @@ class _Asking:
         self._hub, self._patience, self._watch = hub, patience, watch
         self._what = f"{hub.endpoint or constants.ENDPOINT} {hub.repository}"
 
-    def __call__(self, call: Callable[[], T]) -> T:
-        return patiently(lambda: self._once(call), self._what, self._patience, self._watch)
+    def __call__(self, call: Callable[[], T], attempts: int | None = None) -> T:
+        patience = replace(self._patience, attempts=attempts or self._patience.attempts)
+        return patiently(lambda: self._once(call), self._what, patience, self._watch)
 
     def _once(self, call: Callable[[], T]) -> T:
         try:

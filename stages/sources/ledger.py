@@ -34,7 +34,7 @@ class Ledger:
         self._busy = (self.work / "busy").open("w")
         try:
             fcntl.flock(self._busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self._busy.close()
             raise FetchError(f"{out}: another fetch is at work here; wait for it or stop it") from None
         self._previous, self._journal = self.work / "previous.json", self.work / "placed.jsonl"
@@ -54,7 +54,10 @@ class Ledger:
     def partial(self, target: str, version: str | None) -> Path:
         """Where the file grows. Another version of it grows elsewhere: the rest of one must never continue the other."""
         key = hashlib.sha256(f"{target}\n{version}".encode(errors="surrogateescape")).hexdigest()
-        return self.work / "partial" / key[:40]
+        path = self.work / "partial" / key[:40]
+        if path.is_file() and path.stat().st_nlink > 1:
+            path.unlink()  # a link to the user's own copy, left by a killed process: writing on would write into that copy
+        return path
 
     def place(self, partial: Path, target: str, record: FileRecord) -> None:
         """Rename a verified file into place."""

@@ -66,6 +66,8 @@ class FileSnapshot:
                 stream.write(chunk)
                 hasher.update(chunk)
                 watch.advance(len(chunk))
+                if offer.bytes is not None and hasher.bytes > offer.bytes:
+                    raise MirrorError(f"{own} holds more than the expected {offer.bytes:,} bytes")
         return hasher.digest()
 
     def close(self) -> None:

@@ -69,13 +69,15 @@ def patiently(attempt: Callable[[], T], what: str, patience: Patience, watch: Wa
         except BrieflyUnavailableError as problem:
             failed = 1 if problem.progressed else failed + 1
             if failed >= patience.attempts:
-                raise MirrorError(f"{what}: {problem} (tried {failed} times)") from None
-            if problem.retry_after is None:
-                watch.pause(patience.wait(failed))
-            elif problem.retry_after > patience.longest_retry_after:
-                raise MirrorError(f"{what}: {problem}; the server asks to come back in {problem.retry_after:.0f} s") from None
+                tried = f" (tried {failed} times)" if failed > 1 else ""
+                raise MirrorError(f"{what}: {problem}{tried}") from None
+            asked, own = problem.retry_after, patience.wait(failed)
+            if asked is None:
+                watch.pause(own)
+            elif asked > patience.longest_retry_after:
+                raise MirrorError(f"{what}: {problem}; the server asks to come back in {asked:.0f} s") from None
             else:
-                watch.hold(problem.retry_after, f"{what}: {problem}")
+                watch.hold(max(asked, own), f"{what}: {problem}")
 
 
 def receive(request: Request, partial: Path, what: str, patience: Patience, watch: Watch) -> Digest:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,8 +48,8 @@ def out(tmp_path: Path) -> Path:
 def fetched(out: Path) -> Fetch:
     """fetched(source, ...) fetches the data set "demo" into `out`."""
 
-    def run(*sources: SourceEntry, built: Path | None = None, **manner: object) -> Fetched:
-        settings = {"quiet": True, "patience": PATIENCE, "threads": 4, **manner}
+    def run(*sources: SourceEntry, built: Path | None = None, **manner: Any) -> Fetched:
+        settings: dict[str, Any] = {"quiet": True, "patience": PATIENCE, "threads": 4, **manner}
         return fetch("demo", sources, out, built=built, manner=Manner(**settings))
 
     return run

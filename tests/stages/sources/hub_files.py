@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from stages.sources.settings import Hub, Mirror, SourceEntry
 from tests.hub_process import RunningHub
@@ -18,8 +19,8 @@ FILES = {
 WANTED = {name.removeprefix("features/"): content for name, content in FILES.items() if name.startswith("features/")}
 
 
-def source(hub: RunningHub, repository: str, **settings: object) -> SourceEntry:
-    chosen = {"patterns": ("features/*",), "strip": "features", **settings}
+def source(hub: RunningHub, repository: str, **settings: Any) -> SourceEntry:
+    chosen: dict[str, Any] = {"patterns": ("features/*",), "strip": "features", **settings}
     return SourceEntry(into=".", mirrors=(Mirror(hub=Hub(repository=repository, endpoint=hub.endpoint, **chosen)),))
 
 

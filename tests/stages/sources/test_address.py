@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def served(hub: RunningHub) -> RunningHub:
     return hub
 
 
-def source(hub: RunningHub, name: str = "annotations.jsonl", **stated: object) -> SourceEntry:
+def source(hub: RunningHub, name: str = "annotations.jsonl", **stated: Any) -> SourceEntry:
     return SourceEntry(into="train.jsonl", mirrors=(Mirror(url=Url(url=f"{hub.endpoint}/files/{name}")),), **stated)
 
 
@@ -106,6 +107,13 @@ def test_changed_content_is_taken_when_the_parameters_state_its_digest(served, f
     (served.root / "files/annotations.jsonl").write_bytes(b"new")
     fetched(source(served, sha256=hashlib.sha256(b"new").hexdigest()))
     assert contents(out) == {"train.jsonl": b"new"}
+
+
+def test_body_that_is_compressed_on_the_way_is_refused(served, fetched, out):
+    served.fault("encoded", operation="plain", times=-1)
+    with pytest.raises(FetchError, match="sends the file with Content-Encoding gzip though asked not to"):
+        fetched(source(served))
+    assert contents(out) == {}
 
 
 def test_missing_page_and_web_page_are_told_apart(served, fetched):

@@ -30,7 +30,7 @@ def test_blob_id_is_the_one_git_computes(tmp_path, content):
     expected = subprocess.run(
         ["git", "hash-object", "--no-filters", str(path)], capture_output=True, text=True, check=True
     ).stdout.strip()
-    read = []
+    read: list[int] = []
     digest = digest_file(path, git=True, advance=read.append)
     assert digest.git_blob == expected
     assert sum(read) == digest.bytes == len(content)

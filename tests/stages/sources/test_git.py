@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def upstream(tmp_path: Path) -> Path:
     return folder
 
 
-def source(upstream: Path, commit: str, path: str, into: str = ".", **stated: object) -> SourceEntry:
+def source(upstream: Path, commit: str, path: str, into: str = ".", **stated: Any) -> SourceEntry:
     mirror = Mirror(git=Git(repository=upstream.as_uri(), commit=commit, path=path))
     return SourceEntry(into=into, mirrors=(mirror,), **stated)
 

@@ -6,11 +6,13 @@ import gzip
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stages.sources.errors import FetchError
-from stages.sources.settings import File, Mirror, SourceEntry
+from stages.sources.ledger import Ledger
+from stages.sources.settings import File, Mirror, SourceEntry, Url
 from tests.stages.sources.hub_files import BIG, contents
 
 
@@ -24,7 +26,7 @@ def own(tmp_path: Path) -> Path:
     return folder
 
 
-def source(path: Path, into: str = ".", *, link: bool = False, **stated: object) -> SourceEntry:
+def source(path: Path, into: str = ".", *, link: bool = False, **stated: Any) -> SourceEntry:
     return SourceEntry(into=into, mirrors=(Mirror(file=File(path=str(path), link=link)),), **stated)
 
 
@@ -71,6 +73,29 @@ def test_links_share_the_disk_space(own, fetched, out):
     fetched(source(own, link=True))
     assert (out / "train.jsonl").samefile(own / "train.jsonl")
     assert contents(out)["features/clip/a.npz"] == BIG
+
+
+def test_link_that_a_killed_fetch_left_is_never_written_to(own, fetched, out, hub):
+    """Both mirrors state the same digest, so that their half-done files have the same name."""
+    content, digest = b"{}\n", hashlib.sha256(b"{}\n").hexdigest()
+    (hub.root / "files").mkdir(exist_ok=True)
+    (hub.root / "files/train.jsonl").write_bytes(content)
+    mirror = Mirror(url=Url(url=f"{hub.endpoint}/files/train.jsonl"))
+    entry = SourceEntry(into="train.jsonl", sha256=digest, mirrors=(mirror,))
+    ledger = Ledger(out, "demo")
+    (own / "train.jsonl").write_bytes(b"{")  # the user's copy, by now another version
+    os.link(own / "train.jsonl", ledger.partial("train.jsonl", digest))
+    ledger.release()
+    fetched(entry)
+    assert contents(out) == {"train.jsonl": content}
+    assert (own / "train.jsonl").read_bytes() == b"{"
+
+
+def test_compressed_file_longer_than_stated_is_not_unpacked_to_its_end(own, fetched, out):
+    (own / "bomb.json.gz").write_bytes(gzip.compress(bytes(20_000_000)))
+    with pytest.raises(FetchError, match=r"bomb\.json\.gz holds more than the expected 1,000 bytes"):
+        fetched(source(own / "bomb.json", "bomb.json", bytes=1000))
+    assert max(path.stat().st_size for path in (out / ".fetch/partial").iterdir()) < 5_000_000
 
 
 def test_missing_copy_says_where_it_was_looked_for(own, fetched):
