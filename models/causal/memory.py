@@ -50,9 +50,9 @@ def over_processes(x: Tensor) -> Tensor:
     counts = x.new_zeros(distributed.get_world_size(), dtype=torch.int64)
     distributed.all_gather_into_tensor(counts, counts.new_full((1,), len(x)))
     longest = int(counts.max())
-    gathered = x.new_empty(len(counts), longest, x.shape[1])
+    gathered = x.new_empty(len(counts) * longest, x.shape[1])  # one process after the other, as every backend takes it
     distributed.all_gather_into_tensor(gathered, F.pad(x, (0, 0, 0, longest - len(x))))
-    return torch.cat([part[:count] for part, count in zip(gathered, counts.tolist(), strict=True)])
+    return torch.cat([part[:count] for part, count in zip(gathered.split(longest), counts.tolist(), strict=True)])
 
 
 class Memory(nn.Module):
