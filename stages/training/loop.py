@@ -201,11 +201,9 @@ class Training:
         with tracing(self.model, found):
             losses: dict[str, Tensor] = self.objective(batch, draws)
         bad = [name for name, value in losses.items() if not bool(torch.isfinite(value))]
-        if found or bad:
-            terms = f"loss terms not finite: {', '.join(bad) or 'none'}"
-            raise TrainingError(
-                self._located(step, f"first not finite: {found[0] if found else 'the losses themselves'}; {terms}")
-            )
+        if bad:
+            begin = found[0] if found else "the losses themselves"
+            raise TrainingError(self._located(step, f"first not finite: {begin}; loss terms not finite: {', '.join(bad)}"))
         return losses
 
     def _look(self, meter: Meter) -> dict[str, float]:

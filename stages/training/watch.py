@@ -69,7 +69,10 @@ class Meter:
 
 @contextmanager
 def tracing(model: nn.Module, found: list[str]) -> Iterator[None]:
-    """Within it, the first module whose output is not finite is put into `found` (one wait per module: for debugging only)."""
+    """Within it, the first part of the model whose output is not finite is put into `found`.
+
+    For debugging only: one wait per part. The whole model's output is not looked at, infinities may be part of it.
+    """
 
     def hook_for(name: str) -> Any:
         def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -78,7 +81,7 @@ def tracing(model: nn.Module, found: list[str]) -> Iterator[None]:
 
         return hook
 
-    handles = [module.register_forward_hook(hook_for(name or "the model")) for name, module in model.named_modules()]
+    handles = [module.register_forward_hook(hook_for(name)) for name, module in model.named_modules() if name]
     try:
         yield
     finally:

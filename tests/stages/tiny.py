@@ -174,11 +174,12 @@ def make(folder: Path, *, videos: int = 24) -> Workspace:
     return work
 
 
-def write_store(folder: Path, name: str, items: dict[str, Any]) -> None:
+def write_store(folder: Path, name: str, items: dict[str, Any], *, quality: dict[str, int] | None = None) -> None:
     """One store of float32 rows."""
     folder.mkdir(parents=True, exist_ok=True)
     kind, fps = ("query", None) if name == "words" else ("clip", FPS)
     with StoreWriter(folder / f"{name}.zarr") as writer:
         for item, rows in items.items():
             writer.add(item, np.asarray(rows, dtype=np.float32))
-        writer.finish(StoreInfo(dataset="tiny", feature=name, kind=kind, fps=fps, recipe=f"recipe of {name}"))
+        info = StoreInfo(dataset="tiny", feature=name, kind=kind, fps=fps, quality=quality or {}, recipe=f"recipe of {name}")
+        writer.finish(info)

@@ -39,9 +39,14 @@ def sources(tmp_path_factory):
     return video, query
 
 
+def feed_of(sources, samples=SAMPLES, **more):
+    video, query = sources
+    return MomentFeed(samples, video, query, FPS, **more)
+
+
 @pytest.fixture
 def feed(sources):
-    return MomentFeed(SAMPLES, *sources, FPS)
+    return feed_of(sources)
 
 
 def test_a_batch_has_padded_features_and_targets(feed):
@@ -74,7 +79,7 @@ def test_evaluation_runs_in_order_and_without_targets(feed):
 
 
 def test_padding_to_a_multiple_adds_only_padding(sources):
-    wide, plain = MomentFeed(SAMPLES, *sources, FPS, pad_multiple=8), MomentFeed(SAMPLES, *sources, FPS)
+    wide, plain = feed_of(sources, pad_multiple=8), feed_of(sources)
     batch = {name: value.clone() for name, value in vars(wide.batch(np.arange(3))).items()}
     other = plain.batch(np.arange(3))
     assert batch["video"].shape[1] == batch["saliency"].shape[1] == batch["query"].shape[1] == 8
@@ -86,7 +91,7 @@ def test_padding_to_a_multiple_adds_only_padding(sources):
 def test_ratings_without_rated_clips_are_refused_with_their_place(sources):
     broken = [sample(0, "a", relevant_clips=(1,))]
     with pytest.raises(TargetError, match=r"train.jsonl: record 0 \(s0\): relevant_clips and saliency_scores"):
-        MomentFeed(broken, *sources, FPS).batch(np.array([0]))
+        feed_of(sources, broken).batch(np.array([0]))
 
 
 def test_samples_without_features_are_told_apart():
