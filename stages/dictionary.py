@@ -93,7 +93,10 @@ def build(settings: Dictionary, *, samples: Path, features: Path, raw: Path | No
         if settings.numerics == "released":
             arrays = clustered_as_released(stores, settings)
         else:
-            arrays = clustered(stores, training_items(samples, "query" if kinds.pop() else "video"), settings)
+            ids = training_items(samples, "query" if kinds.pop() else "video")
+            if any(store.info.quality.get(rule) for store in stores for rule in ("missing", "empty")):
+                ids = [item for item in ids if all(item in store for store in stores)]  # the consolidation was told to drop them
+            arrays = clustered(stores, ids, settings)
     write_dictionary(out, arrays, about)
 
 
