@@ -36,13 +36,13 @@ from stages.confounders.files import DictionaryError, read_rows
 from stages.datasets.ground_truth import ground_truth, is_labelled
 from stages.datasets.samples import training_split
 from stages.datasets.schema import DatasetError, MomentSample
-from stages.features.resident import Fused
-from stages.features.store import FeatureStore, StoreError
+from stages.features.store import StoreError
+from stages.features.streams import Streams
 from stages.metrics.report import validation_numbers
 from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup
 from stages.predictions.inference import PredictionError, predict
 from stages.predictions.settings import Evaluate
-from stages.training.batches import MomentFeed, covered
+from stages.training.batches import MomentFeed
 from stages.training.checkpoints import Identity, Policy, ResumeError
 from stages.training.loop import Training, TrainingError, Validate
 from stages.training.processes import Processes
@@ -66,10 +66,6 @@ class Inputs:
     confounders: dict[str, Path]
     checkpoint: Path | None = None
 
-    def stores(self, names: Sequence[str]) -> list[FeatureStore]:
-        """The opened and verified stores of one stream."""
-        return [FeatureStore.open(self.features / f"{name}.zarr") for name in names]
-
     def digests(self, features: Mapping[str, Sequence[str]]) -> dict[str, str]:
         """sha256 of every input by name; a store is known by its attributes, which name its source and its recipe."""
         files = {f"samples/{path.name}": path for path in sorted(self.samples.iterdir()) if path.is_file()}
@@ -90,7 +86,7 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
     torch.set_num_threads(run.train.threads)
     processes = Processes.join(run.train.device)
     features = {"video": run.features.video, "query": run.features.query}
-    feed, chosen = _feeds(run, inputs, processes)
+    feed, chosen = _feeds(run, inputs, Streams(inputs.features, features), processes.device)
     rows = {stream: torch.from_numpy(read_rows(path)) for stream, path in inputs.confounders.items()}
     torch.manual_seed(derived(run.seed, "weights"))
     try:
@@ -131,37 +127,35 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
     processes.leave()
 
 
-def _feeds(run: Run, inputs: Inputs, processes: Processes) -> tuple[MomentFeed, MomentFeed]:
+def _feeds(run: Run, inputs: Inputs, streams: Streams, device: torch.device) -> tuple[MomentFeed, MomentFeed]:
     """Batches to train on and to select by, over the same resident features.
 
     Raises StoreError or TrainingError: stores that cannot be fused, samples without features.
     """
-    samples = training_split(inputs.samples, min_duration=run.train.min_duration, selection=run.train.selection)
-    videos, queries = inputs.stores(run.features.video), inputs.stores(run.features.query)
+    videos = streams.stores["video"]
     if len(rates := {store.info.fps for store in videos}) > 1 or None in rates:
         shown = ", ".join(f"{store.info.feature} {store.info.fps}" for store in videos)
         raise StoreError(f"{inputs.features}: video features need one and the same fps, got {shown}; set it under features")
-    training, chosen = (_with_features(part, videos, queries) for part in samples)
-    both = [*training, *chosen]
-    form: dict[str, Any] = {"normalise": True, "budget_bytes": run.train.budget_bytes, "device": processes.device}
+    samples = training_split(inputs.samples, min_duration=run.train.min_duration, selection=run.train.selection)
+    training, chosen = (_with_features(part, streams) for part in samples)
+    both, budget = [*training, *chosen], run.train.budget_bytes
     # Queries first: they are the smaller part, so that it is the videos which are streamed where the budget does not do for both.
-    query = Fused(queries, ids=sorted({sample.query_id for sample in both}), **form)
-    form["budget_bytes"] -= query.resident_bytes
-    video = Fused(videos, ids=sorted({sample.video_id for sample in both}), **form)
+    query = streams.fused("query", (sample.query_id for sample in both), budget_bytes=budget, device=device)
+    budget -= query.resident_bytes
+    video = streams.fused("video", (sample.video_id for sample in both), budget_bytes=budget, device=device)
     fps = float(rates.pop() or 0)
-    feeds = (MomentFeed(part, video, query, fps, pad_multiple=run.train.pad_multiple) for part in (training, chosen))
-    return next(feeds), next(feeds)
+    feeds = [MomentFeed(part, video, query, fps, pad_multiple=run.train.pad_multiple) for part in (training, chosen)]
+    return feeds[0], feeds[1]
 
 
-def _with_features(
-    samples: list[MomentSample], videos: Sequence[FeatureStore], queries: Sequence[FeatureStore]
-) -> list[MomentSample]:
+def _with_features(samples: list[MomentSample], streams: Streams) -> list[MomentSample]:
     """The samples that have features. Others are an error unless the consolidation was told to drop them and counted them."""
-    kept = covered(samples, videos, queries)
+    there = [streams.has("video", sample.video_id) and streams.has("query", sample.query_id) for sample in samples]
+    kept = [sample for sample, found in zip(samples, there, strict=True) if found]
     if lost := len(samples) - len(kept):
-        stores = [*videos, *queries]
+        stores = [store for several in streams.stores.values() for store in several]
         if not kept or not any(store.info.quality.get(rule) for store in stores for rule in ("missing", "empty")):
-            first = next(sample for sample in samples if not covered([sample], videos, queries))
+            first = samples[there.index(False)]
             raise TrainingError(
                 f"{lost} of {len(samples)} samples have no features in {', '.join(str(store.path) for store in stores)}; first "
                 f"of them {first.sample_id} (video {first.video_id}, query {first.query_id}); run consolidate again"

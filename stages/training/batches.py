@@ -6,7 +6,7 @@ next batch: use one batch before asking for another.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
@@ -50,17 +50,6 @@ class Feed(Protocol):
 
     def names(self, indices: Indices) -> list[str]:
         """The sample ids at these places, for messages."""
-
-
-def covered(
-    samples: Sequence[MomentSample], videos: Sequence[Container[str]], queries: Sequence[Container[str]]
-) -> list[MomentSample]:
-    """The samples whose video and query every one of the stores has."""
-    return [
-        sample
-        for sample in samples
-        if all(sample.video_id in store for store in videos) and all(sample.query_id in store for store in queries)
-    ]
 
 
 class MomentFeed:

@@ -10,6 +10,7 @@ import pytest
 from stages import train
 from stages.features.store import FeatureStore
 from stages.params import parse
+from stages.training.batches import MomentFeed
 from stages.training.runs import load_run
 from tests.stages import tiny
 
@@ -44,6 +45,7 @@ def test_a_run_can_be_rebuilt_from_its_folder(work, tmp_path):
     assert record.widths == {"video": 11, "query": 7}
     assert record.features == {"video": ("clip", "slowfast"), "query": ("words",)}
     assert record.fps == tiny.FPS
+    assert record.selection is not None
     assert record.selection["metric"] == "MR-full-mAP"
     assert set(record.inputs) >= {"samples/train.parquet", "features/clip", "confounders/video"}
     assert not model.training
@@ -112,22 +114,19 @@ def test_changed_numbers_start_anew_and_say_so(work, tmp_path, caplog):
 
 
 def interrupted(work, out):
-    """A training that ends with its second epoch's first batch."""
+    """A training that ends as if by Ctrl-C in its second epoch."""
     calls = []
 
-    class Impatient(train.MomentFeed):
+    class Impatient(MomentFeed):
         def batch(self, indices, *, targets=True):
-            if targets:
-                calls.append(1)
-                if len(calls) > 7:
-                    raise KeyboardInterrupt
+            calls.append(targets)
+            if sum(calls) > 7:
+                raise KeyboardInterrupt
             return super().batch(indices, targets=targets)
 
-    original, train.MomentFeed = train.MomentFeed, Impatient
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "MomentFeed", Impatient)
         train.main(work.train_arguments(out))
-    finally:
-        train.MomentFeed = original
 
 
 def test_resuming_on_request_needs_something_to_resume(work, tmp_path, capsys):

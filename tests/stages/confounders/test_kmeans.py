@@ -53,7 +53,7 @@ def test_a_row_is_the_member_nearest_to_its_centre(seed, k):
 
 
 def test_the_first_of_equally_near_members_stands_for_the_cluster():
-    points = np.repeat(np.float32([0.0, 100.0]), 3)[:, None] @ np.ones((1, 2), dtype=np.float32)
+    points = np.repeat(np.array([0.0, 100.0], dtype=np.float32), 3)[:, None] @ np.ones((1, 2), dtype=np.float32)
     assert sorted(cluster(points, k=2).members.tolist()) == [0, 3]
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from stages.datasets.schema import MomentSample
 from stages.features.resident import Fused
 from stages.features.store import FeatureStore
-from stages.training.batches import MomentFeed, covered, cut, shuffled
+from stages.training.batches import MomentFeed, cut, shuffled
 from stages.training.targets import TargetError
 from tests.stages import tiny
 
@@ -92,10 +92,6 @@ def test_ratings_without_rated_clips_are_refused_with_their_place(sources):
     broken = [sample(0, "a", relevant_clips=(1,))]
     with pytest.raises(TargetError, match=r"train.jsonl: record 0 \(s0\): relevant_clips and saliency_scores"):
         feed_of(sources, broken).batch(np.array([0]))
-
-
-def test_samples_without_features_are_told_apart():
-    assert covered(SAMPLES, [{"a", "b"}, {"a", "c"}], [{"q0", "q1"}]) == [SAMPLES[0]]
 
 
 @given(st.integers(1, 50), st.integers(1, 4), st.integers(0, 3), st.integers(0, 5))
