@@ -2,7 +2,7 @@
 
 A video of `duration` seconds has int(duration / 2) clips of 2 s. Three annotators rate clips 0..4; a clip is positive for an
 annotator at a level when the rating reaches it (Fair 2, Good 3, VeryGood 4). Source: the scorer of Moment-DETR (2021), quirk by
-quirk as in the project's metric definitions. Q queries, C clips (padded), A = 3 annotators, S saliency scores of a query.
+quirk as in the project's metric definitions. Q queries, C clips (padded), A = 3 annotators.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def hit_one(saliency: Ragged, ratings: Ratings, level: int) -> Float:
     return np.asarray(inside & found, dtype=np.float64)
 
 
-def average_precision(saliency: Ragged, ratings: Ratings, level: int, *, corrected: bool) -> Float:
-    """Average precision (Q, 3) per annotator.
+def average_precision(saliency: Ragged, ratings: Ratings, *, corrected: bool) -> dict[str, Float]:
+    """Average precision (3, Q) per annotator, by name of the level.
 
     The list is cut to the number of clips or filled with zeros, and several positives at one score count once, as in the
     reference. `corrected`: clips without a score rank below all others, and each positive counts.
@@ -113,24 +113,26 @@ def average_precision(saliency: Ragged, ratings: Ratings, level: int, *, correct
     scores = saliency.padded(width, -np.inf if corrected else 0.0)  # (Q, C)
     scores[np.arange(width) >= clips[:, None]] = np.nan  # beyond the video: sorted behind everything, never a group of its own
     order = np.argsort(-scores, axis=1, kind="stable")  # (Q, C)
-    ranked = np.take_along_axis(scores, order, axis=1)
-    labels = np.take_along_axis(ratings.scores, order[..., None], axis=1) >= level  # (Q, C, A)
+    rows = np.arange(len(clips))[:, None]
+    ranked = scores[rows, order]
     ends = np.ones(ranked.shape, dtype=np.bool_)  # last clip of each group of equal scores
     ends[:, :-1] = ranked[:, :-1] != ranked[:, 1:]
-    return _area(labels, ends, clips, corrected)
+    # Clips first from here on: running sums and maxima then go over whole rows of queries.
+    ranked_ratings = np.ascontiguousarray(ratings.scores[rows, order].transpose(1, 2, 0))  # (C, A, Q)
+    last = np.ascontiguousarray(ends.T)[:, None]  # (C, 1, Q)
+    return {name: _area(ranked_ratings >= level, last, clips, corrected) for name, level in LEVELS.items()}
 
 
 def _area(labels: Bool, ends: Bool, clips: Int, corrected: bool) -> Float:
-    found = np.cumsum(labels, axis=1)  # (Q, C, A)
-    width = labels.shape[1]
-    at_end = np.where(ends[..., None], found, 0)
-    precision = at_end / np.arange(1, width + 1)[:, None]
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    before = np.zeros_like(found)  # positives found at the end of the group before
-    before[:, 1:] = np.maximum.accumulate(at_end, axis=1)[:, :-1]
-    grown = np.where(ends[..., None], found - before, 0)  # (Q, C, A) new positives of the group that ends here
-    weights = grown if corrected else (grown > 0).astype(np.int64)
-    total = weights.sum(axis=1)  # (Q, A)
-    area = (weights * envelope).sum(axis=1) / np.maximum(total, 1)
-    positives = found[:, -1]
-    return np.asarray(np.where(positives == clips[:, None], 1.0, np.where(positives == 0, 0.0, area)))
+    """labels (C, A, Q) in the order of falling scores, ends (C, 1, Q) -> (A, Q)."""
+    found = np.cumsum(labels, axis=0, dtype=np.int32)
+    at_end = np.where(ends, found, 0)
+    precision = at_end / np.arange(1, len(labels) + 1)[:, None, None]
+    envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
+    before = np.zeros_like(at_end)  # positives found at the end of the group before
+    np.maximum.accumulate(at_end[:-1], axis=0, out=before[1:])
+    new = np.where(ends, found - before, 0)  # positives of the group that ends here
+    weights = new if corrected else new > 0
+    area = (weights * envelope).sum(axis=0) / np.maximum(weights.sum(axis=0), 1)
+    positives = found[-1]
+    return np.asarray(np.where(positives == clips, 1.0, np.where(positives == 0, 0.0, area)))

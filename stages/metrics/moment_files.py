@@ -9,7 +9,7 @@ from stages.metrics.contract import Request, Scored, each_profile
 from stages.metrics.oddities import oddities
 from stages.metrics.queries import Predictions, Truth, predictions_of, truth_of
 from stages.metrics.records import read_records
-from stages.metrics.retrieval import DECIMALS, PROFILES, VALUE_AS_IT_IS, common, evaluate, range_text
+from stages.metrics.retrieval import DECIMALS, PROFILES, VALUE_AS_IT_IS, Memo, common, evaluate, range_text
 from stages.metrics.rounding import rounded
 
 FILES = ("predictions", "ground_truth")
@@ -44,8 +44,10 @@ def score_records(predictions: Predictions, truth: Truth, request: Request, defa
             f"{len(truth.ids) - len(shared_truth.ids)} ground-truth records without a prediction are left out"
         )
 
+    memo: Memo = {}
+
     def values(profile: str, corrected: bool) -> dict[str, Any]:
-        numbers = evaluate(shared, shared_truth, profile, strict=request.strict, corrected=corrected)
+        numbers = evaluate(shared, shared_truth, profile, strict=request.strict, corrected=corrected, memo=memo)
         return {"rounded": rounded(numbers, DECIMALS, as_they_are=VALUE_AS_IT_IS), "unrounded": numbers}
 
     each_profile(request, default, scored, values)

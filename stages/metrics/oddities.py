@@ -11,9 +11,9 @@ import numpy as np
 
 from stages.metrics.answerability import repeated
 from stages.metrics.highlights import CLIP_SECONDS
+from stages.metrics.per_query import MAP_WINDOWS
 from stages.metrics.queries import Bool, Float, Int, Predictions, Ragged, Truth
 from stages.metrics.records import Records
-from stages.metrics.retrieval import MAP_WINDOWS
 
 TOLERANCE = 0.01  # s; labels of ActivityNet end up to one hundredth after their video
 

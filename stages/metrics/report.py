@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from stages.metrics.answerability import ratsg, says_no_answer
+from stages.metrics.per_query import PerQuery, corrected_values
 from stages.metrics.queries import Bool, Predictions, Truth, predictions_of, truth_of
 from stages.metrics.records import NotApplicableError, Records
-from stages.metrics.retrieval import DECIMALS, PROFILES, VALUE_AS_IT_IS, PerQuery, corrected_per_query, evaluate
+from stages.metrics.retrieval import DECIMALS, PROFILES, VALUE_AS_IT_IS, Memo, evaluate
 from stages.metrics.rounding import rounded
 
 Numbers = dict[str, float | None]
@@ -52,7 +53,7 @@ def split_report(predictions: Rows, truth: Rows) -> SplitReport:
         metrics |= {name: numbers[name] for name in ("Acc", "Acc-answerable", "Acc-unanswerable")}
         right = says_no_answer(own[0]) == (own[1].unanswerable == 1)
         metrics |= {f"Acc-{kind}": float(np.mean(right[rows]) * 100) for kind, rows in kinds.items()}
-    per_query, _ = corrected_per_query(*own, _may_reject(*own))
+    per_query = corrected_values(*own, may_reject=_may_reject(*own))
     recall = [
         {"threshold": float(limit), "R1": values["full"]["MR-R1"][limit], "R5": values["full"]["MR-R5"][limit]}
         for limit in values["full"]["MR-R1"]
@@ -94,9 +95,10 @@ def _may_reject(predictions: Predictions, truth: Truth) -> bool:
 def _published(ours: Predictions, theirs: Truth) -> Numbers:
     """Values of the published scorers that apply, as they print them, quirks included."""
     out: Numbers = {}
+    memo: Memo = {}
     for profile in ("vtg", "vtg_by_record", "ratsg") if _may_reject(ours, theirs) else ("vtg", "moment_detr"):
         try:
-            numbers = evaluate(ours, theirs, profile)
+            numbers = evaluate(ours, theirs, profile, memo=memo)
         except NotApplicableError:
             continue
         printed = rounded(numbers.get("brief", numbers), DECIMALS, as_they_are=VALUE_AS_IT_IS)

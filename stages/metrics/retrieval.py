@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from stages.metrics import answerability, highlights, spans
-from stages.metrics.queries import Bool, Float, Int, Predictions, Ragged, Truth, nonempty, sequences
+from stages.metrics.per_query import PerQuery, answers, corrected_values, last_of, reference_values
+from stages.metrics.queries import Bool, Float, Predictions, Ragged, Truth, nonempty, sequences
 from stages.metrics.records import IdsDifferError, InputError, NotApplicableError, sorted_ids
 
-MAP_WINDOWS = 10  # windows of a record that count for average precision
-RECALL_WINDOWS = 5
 VALUE_AS_IT_IS = frozenset({"No-Answer-Acc"})  # a fraction that the reference prints with all its digits
 DECIMALS = 2
 
@@ -56,51 +55,48 @@ PROFILES: dict[str, Profile] = {
 }
 
 
-@dataclass(frozen=True)
-class PerQuery:
-    """Values of each query, in order of first occurrence in the predictions.
-
-    precision (Q, 10) average precision per threshold; top1 (Q,) and top5 (Q,) IoU of the first and of the best of the first five.
-    """
-
-    precision: Float
-    top1: Float
-    top5: Float
+Memo = dict[tuple[Any, ...], Any]
 
 
 def evaluate(
-    predictions: Predictions, truth: Truth, profile: str, *, strict: bool = True, corrected: bool = False
+    predictions: Predictions,
+    truth: Truth,
+    profile: str,
+    *,
+    strict: bool = True,
+    corrected: bool = False,
+    memo: Memo | None = None,
 ) -> dict[str, Any]:
     """Unrounded values of one profile, nested as its reference reports them, with the summary under "brief".
+
+    `memo`, handed to the calls for several profiles of the same two files, keeps what they share.
 
     Raises NotApplicableError where the reference of the profile would fail, IdsDifferError in strict mode, InputError for
     repeated records in corrected mode.
     """
+    memo = {} if memo is None else memo
     if profile == "ratsg":
         if predictions.windows is None:
-            raise NotApplicableError(
-                f"{predictions.records.place(0, 'pred_relevant_windows')}: missing; profile ratsg scores windows"
-            )
+            place = predictions.records.place(0, "pred_relevant_windows")
+            raise NotApplicableError(f"{place}: missing; profile ratsg scores windows")
         return answerability.ratsg(*answerability.paired(predictions, truth, strict=strict), corrected=corrected)
     rules = PROFILES[profile]
-    if profile == "vtg_by_record" or corrected:
-        predictions, truth = _by_record(predictions, truth, strict=strict, needed=profile == "vtg_by_record")
-    else:
-        predictions, truth = common(predictions, truth, strict=strict)
-    knows_no_answer = rules.no_answer and predictions.relevance is not None and truth.unanswerable[0] >= 0
+    by_record = profile == "vtg_by_record"
+    predictions, truth = _matched(predictions, truth, strict=strict, by_record=by_record, corrected=corrected)
+    may_reject = rules.no_answer and predictions.relevance is not None and bool(truth.unanswerable[0] >= 0)
     out: dict[str, Any] = {}
-    accuracy = answerability.accuracy_by_position(predictions, truth) if knows_no_answer else None
+    accuracy = answerability.accuracy_by_position(predictions, truth) if may_reject else None
     if predictions.windows is not None:
         if corrected:
-            values = _corrected_windows(predictions, truth, rules, knows_no_answer)
+            out |= _corrected_windows(predictions, truth, rules, may_reject)
         else:
-            values = _reference_windows(
-                answerability.with_placeholders(predictions) if knows_no_answer else predictions, truth, rules
-            )
-        out |= values
-    rated = bool(truth.records.rows[0].get("saliency_scores")) if corrected else truth.rated
-    if predictions.saliency is not None and (rated or not rules.rated_only):
-        out |= _highlights(predictions, truth, corrected)
+            replaced = answerability.with_placeholders(predictions) if may_reject else predictions
+            out |= _reference_windows(replaced, truth, rules, memo, (by_record, may_reject))
+    if predictions.saliency is not None and (truth.rated or not rules.rated_only):
+        key = ("highlights", by_record, corrected)
+        if key not in memo:
+            memo[key] = _highlights(predictions, truth, corrected)
+        out |= memo[key]
     return {"brief": _brief(out, rules, accuracy), **out}
 
 
@@ -121,18 +117,25 @@ def common(predictions: Predictions, truth: Truth, *, strict: bool) -> tuple[Pre
     return predictions.take(rows[0]), truth.take(rows[1])
 
 
-def _by_record(predictions: Predictions, truth: Truth, *, strict: bool, needed: bool) -> tuple[Predictions, Truth]:
-    """Every record a query of its own: records paired, and numbered where their ids repeat."""
+def _matched(
+    predictions: Predictions, truth: Truth, *, strict: bool, by_record: bool, corrected: bool
+) -> tuple[Predictions, Truth]:
+    """Both sides with the ids that count: the published ones, or one per record where records are queries of their own.
+
+    Corrected values need to know which record belongs to which, so record i then belongs to record i.
+    """
     predictions, truth = common(predictions, truth, strict=strict)
-    if not needed and len(set(predictions.ids)) == len(predictions.ids) and len(set(truth.ids)) == len(truth.ids):
+    if not (by_record or corrected):
         return predictions, truth
-    if not needed:
+    if not by_record:
+        unique = len(set(predictions.ids)) == len(predictions.ids) and len(set(truth.ids)) == len(truth.ids)
+        if unique:
+            places = {one: row for row, one in enumerate(truth.ids)}
+            return predictions, truth.take(np.array([places[one] for one in predictions.ids], dtype=np.int64))
         for side in (predictions, truth):
-            pairs = [(str(vid), one) for vid, one in zip(side.vids, side.ids, strict=True)]
-            if again := answerability.repeated(list(pairs)):
-                raise InputError(
-                    f"{side.records.place(again[0])}: this (vid, qid) occurs before; corrected values need unique records"
-                )
+            if again := answerability.repeated(list(zip(side.vids, side.ids, strict=True))):
+                place = side.records.place(again[0])
+                raise InputError(f"{place}: this (vid, qid) occurs before; corrected values need unique records")
     predictions, truth = answerability.paired(predictions, truth, strict=strict)
     ids = list(range(len(truth.ids)))
     return replace(predictions, ids=ids), replace(truth, ids=ids)
@@ -141,7 +144,9 @@ def _by_record(predictions: Predictions, truth: Truth, *, strict: bool, needed: 
 # Windows
 
 
-def _reference_windows(predictions: Predictions, truth: Truth, rules: Profile) -> dict[str, Any]:
+def _reference_windows(
+    predictions: Predictions, truth: Truth, rules: Profile, memo: Memo, key: tuple[Any, ...]
+) -> dict[str, Any]:
     assert predictions.windows is not None
     nonempty(predictions.windows, predictions.records, "pred_relevant_windows")
     groups, distinct = sequences(predictions.ids)
@@ -149,63 +154,32 @@ def _reference_windows(predictions: Predictions, truth: Truth, rules: Profile) -
     true_groups = np.fromiter((numbers[one] for one in truth.ids), dtype=np.int64, count=len(truth.ids))
     out = {}
     for name, limits in rules.ranges.items():
-        windows = truth.windows if limits is None else _within(truth.windows, limits)
-        if limits is None:
-            nonempty(windows, truth.records, "relevant_windows")
-        elif not len(windows.values):
+        inside = _inside(truth.windows, limits)
+        if limits is not None and not inside.any():
             if not rules.empty_is_all:
-                raise NotApplicableError(
-                    f"{truth.records.path}: no window is {range_text(limits)} long; the reference has no value for it"
-                )
+                what = f"no window is {range_text(limits)} long; the reference has no value for it"
+                raise NotApplicableError(f"{truth.records.path}: {what}")
+            inside, limits = _inside(truth.windows, None), None
+        if limits is None:
             nonempty(truth.windows, truth.records, "relevant_windows")
-            windows = truth.windows
-        out[name] = _report(_per_query(predictions.windows, groups, windows, true_groups, undefined_matches=True), rules)
+        same = ("windows", *key, inside.tobytes())
+        if same not in memo:
+            memo[same] = reference_values(predictions.windows, groups, truth.windows.where(inside), true_groups)
+        out[name] = _report(memo[same], rules)
     return out
+
+
+def _inside(windows: Ragged, limits: tuple[float, float] | None) -> Bool:
+    """(W,) windows whose length is in the range."""
+    if limits is None:
+        return np.ones(len(windows.values), dtype=np.bool_)
+    length = windows.values[:, 1] - windows.values[:, 0]
+    return np.asarray((length > limits[0]) & (length <= limits[1]))
 
 
 def range_text(limits: tuple[float, float]) -> str:
     """The range in words, e.g. "over 30 s"."""
     return f"over {limits[0]:g} s" if np.isinf(limits[1]) else f"over {limits[0]:g} and up to {limits[1]:g} s"
-
-
-def _within(windows: Ragged, limits: tuple[float, float]) -> Ragged:
-    length = windows.values[:, 1] - windows.values[:, 0]
-    return windows.where((length > limits[0]) & (length <= limits[1]))
-
-
-def _per_query(windows: Ragged, groups: Int, true: Ragged, true_groups: Int, *, undefined_matches: bool) -> PerQuery:
-    """Values per query that still has a true window, from the windows of records and the query (group) of each record.
-
-    Repeated ids: average precision pools the records of a query, the overlap values take its last record.
-    """
-    kept = np.flatnonzero(true.lengths > 0)  # records
-    alive = np.zeros(int(groups.max()) + 1, dtype=np.bool_)
-    alive[true_groups[kept]] = True
-    renumbered = np.cumsum(alive) - 1
-    rows = np.flatnonzero(alive[groups])
-    windows, groups = windows.take(rows), renumbered[groups[rows]]
-    true, true_groups = true.take(kept), renumbered[true_groups[kept]]
-    count = int(alive.sum())
-    pooled, pooled_true = _pooled(windows.first(MAP_WINDOWS), groups, count), _pooled(true, true_groups, count)
-    precision = spans.average_precision(spans.by_score(pooled), pooled_true, undefined_matches=undefined_matches)
-    last, last_true = windows.take(_last(groups, count)), true.take(_last(true_groups, count))
-    top1 = spans.best_overlap(last.first(1), last_true, undefined_is=np.inf if undefined_matches else 0.0)
-    top5 = spans.best_overlap(last.first(RECALL_WINDOWS), last_true, undefined_is=0.0)
-    return PerQuery(precision, top1, top5)
-
-
-def _pooled(windows: Ragged, groups: Int, count: int) -> Ragged:
-    """Windows of the records of a group together, in record order."""
-    owners = groups[windows.owners]
-    order = np.argsort(owners, kind="stable")
-    return Ragged.of(windows.values[order], np.bincount(owners, minlength=count))
-
-
-def _last(groups: Int, count: int) -> Int:
-    """(count,) the last record of each group."""
-    last = np.zeros(count, dtype=np.int64)
-    np.maximum.at(last, groups, np.arange(len(groups)))
-    return last
 
 
 def _report(values: PerQuery, rules: Profile) -> dict[str, Any]:
@@ -223,52 +197,21 @@ def _recall(overlap: Float, limits: tuple[float, ...]) -> dict[str, float]:
     return {str(limit): float(np.mean(overlap >= limit) * 100) for limit in limits}
 
 
-# Corrected windows
-
-
-def _corrected_windows(predictions: Predictions, truth: Truth, rules: Profile, knows_no_answer: bool) -> dict[str, Any]:
-    values, answered = corrected_per_query(predictions, truth, knows_no_answer)
-    _, distinct = sequences(predictions.ids)
-    rows = {one: index for index, one in enumerate(truth.ids)}
-    order = np.array([rows[one] for one in distinct], dtype=np.int64)
+def _corrected_windows(predictions: Predictions, truth: Truth, rules: Profile, may_reject: bool) -> dict[str, Any]:
+    answered, _ = answers(predictions, truth, may_reject=may_reject)
     out: dict[str, Any] = {}
     for name, limits in rules.ranges.items():
         if limits is None:
-            out[name] = _report(values, rules)
+            out[name] = _report(corrected_values(predictions, truth, may_reject=may_reject), rules)
             continue
-        kept = np.flatnonzero((_within(truth.windows, limits).lengths[order] > 0) & answered)
-        if not kept.size:
+        filtered = truth.windows.where(_inside(truth.windows, limits))
+        kept = np.flatnonzero((filtered.lengths > 0) & answered)
+        if kept.size:
+            labels = replace(truth, windows=filtered).take(kept)
+            out[name] = _report(corrected_values(predictions.take(kept), labels, may_reject=may_reject), rules)
+        else:
             out[name] = _nothing(rules)
-            continue
-        subset, labels = predictions.take(kept), truth.take(order[kept])
-        labels = replace(labels, windows=_within(labels.windows, limits))
-        out[name] = _report(corrected_per_query(subset, labels, knows_no_answer)[0], rules)
     return out
-
-
-def corrected_per_query(predictions: Predictions, truth: Truth, knows_no_answer: bool) -> tuple[PerQuery, Bool]:
-    """Values of every prediction (ids unique on both sides), and which queries have an answer.
-
-    A query without an answer counts 1 if it was rejected and 0 otherwise; an answerable one that was rejected counts 0.
-    """
-    assert predictions.windows is not None
-    rows = {one: index for index, one in enumerate(truth.ids)}
-    truth = truth.take(np.array([rows[one] for one in predictions.ids], dtype=np.int64))
-    count = len(predictions.ids)
-    answered = truth.unanswerable != 1 if knows_no_answer else np.ones(count, dtype=np.bool_)
-    rejected = answerability.says_no_answer(predictions) if knows_no_answer else np.zeros(count, dtype=np.bool_)
-    right = (~answered & rejected).astype(np.float64)
-    values = PerQuery(np.repeat(right[:, None], len(spans.THRESHOLDS), axis=1), right.copy(), right.copy())
-    scored = np.flatnonzero(answered & ~rejected)
-    if scored.size:
-        subset, labels = predictions.take(scored), truth.take(scored)
-        assert subset.windows is not None
-        nonempty(subset.windows, subset.records, "pred_relevant_windows")
-        nonempty(labels.windows, labels.records, "relevant_windows")
-        one_each = np.arange(len(scored))
-        found = _per_query(spans.by_score(subset.windows), one_each, labels.windows, one_each, undefined_matches=False)
-        values.precision[scored], values.top1[scored], values.top5[scored] = found.precision, found.top1, found.top5
-    return values, answered
 
 
 def _nothing(rules: Profile) -> dict[str, Any]:
@@ -285,15 +228,16 @@ def _highlights(predictions: Predictions, truth: Truth, corrected: bool) -> dict
     groups, distinct = sequences(predictions.ids)
     numbers = {one: index for index, one in enumerate(distinct)}
     true_groups = np.fromiter((numbers[one] for one in truth.ids), dtype=np.int64, count=len(truth.ids))
-    kept, kept_true = _last(groups, len(distinct)), _last(true_groups, len(distinct))
+    kept, kept_true = last_of(groups, len(distinct)), last_of(true_groups, len(distinct))
     saliency, ratings = predictions.saliency.take(kept), highlights.ratings_of(truth.take(kept_true))
     if (empty := kept[saliency.lengths == 0]).size:
         raise NotApplicableError(
             f"{predictions.records.place(int(empty[0]), 'pred_saliency_scores')}: empty list; one score per clip is needed"
         )
+    precision = highlights.average_precision(saliency, ratings, corrected=corrected)
     return {
         f"HL-min-{name}": {
-            "HL-mAP": float(np.mean(highlights.average_precision(saliency, ratings, level, corrected=corrected)) * 100),
+            "HL-mAP": float(np.mean(precision[name]) * 100),
             "HL-Hit1": float(np.mean(highlights.hit_one(saliency, ratings, level)) * 100),
         }
         for name, level in highlights.LEVELS.items()
