@@ -61,7 +61,7 @@ def visit(browser):
         tab = context.new_page()
         tab.on("console", lambda message: seen.append(message.text) if message.type in ("error", "warning") else None)
         tab.on("pageerror", lambda error: seen.append(str(error)))
-        tab.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+        tab.on("dialog", lambda dialog: seen.append(dialog.message))
         own = file.as_uri()
         tab.on("request", lambda request: None if request.url.split("#")[0] in (own, "data:,") else seen.append(request.url))
         tab.goto(f"{own}#{view}")

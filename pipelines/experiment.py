@@ -1,0 +1,25 @@
+"""Flow `experiment`: runs -> data, training, evaluation; their metrics as a table, and the results page.
+
+prefect deployment run 'experiment/gpu' -p runs='["cra-nextgqa"]'
+"""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from pipelines.dvc import Workspace, bring_up_to_date
+from pipelines.results import publish
+
+
+@flow(name="experiment", log_prints=True)
+def experiment(runs: list[str], report: str | None = None) -> None:
+    """Train and evaluate these runs of params.yaml, with everything they need.
+
+    Args:
+        runs: Entries of `runs`, e.g. ["causalvtg-planted"].
+        report: Entry of `reports` to bring up to date afterwards; it needs every run that belongs to it. None: pages stay.
+    """
+    evaluations = [f"evaluate@{run}" for run in runs]
+    with Workspace.open() as workspace:
+        bring_up_to_date([*evaluations, *([f"report@{report}"] if report else [])], workspace)
+        publish(workspace.graph, evaluations)

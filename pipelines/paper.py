@@ -1,0 +1,28 @@
+"""Flow `paper`: every run of one paper's method, then its tables.
+
+prefect deployment run 'paper/gpu' -p method=causalvtg
+"""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from pipelines.dvc import Workspace, bring_up_to_date
+from pipelines.results import publish
+
+
+@flow(name="paper", log_prints=True)
+def paper(method: str, report: str | None = None) -> None:
+    """Train and evaluate all runs of a method. Which runs these are, dvc.yaml knows: their training reads the method's file.
+
+    Args:
+        method: File name in models/methods without its ending, e.g. "causalvtg".
+        report: Entry of `reports` to bring up to date afterwards. None: pages stay.
+    """
+    with Workspace.open() as workspace:
+        trainings = workspace.graph.reading(f"models/methods/{method}.py", kind="train")
+        if not trainings:
+            raise LookupError(f"no run of params.yaml trains models/methods/{method}.py")
+        evaluations = workspace.graph.downstream(trainings, kind="evaluate")
+        bring_up_to_date([*evaluations, *([f"report@{report}"] if report else [])], workspace)
+        publish(workspace.graph, evaluations)

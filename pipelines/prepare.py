@@ -1,0 +1,25 @@
+"""Flow `prepare`: datasets -> samples and feature stores, and the dictionaries built from them.
+
+prefect deployment run 'prepare/cpu' -p datasets='["charades_sta_clip"]'
+"""
+
+from __future__ import annotations
+
+from prefect import flow
+
+from pipelines.dvc import Workspace, bring_up_to_date
+
+DERIVED = ("dictionary", "semantic_graph")
+
+
+@flow(name="prepare", log_prints=True)
+def prepare(datasets: list[str]) -> None:
+    """Fetch and consolidate these data sets of params.yaml and build what is derived from them before any training.
+
+    Args:
+        datasets: Entries of `datasets`, e.g. ["planted"].
+    """
+    stores = [f"consolidate@{dataset}" for dataset in datasets]
+    with Workspace.open() as workspace:
+        derived = [stage for kind in DERIVED for stage in workspace.graph.downstream(stores, kind=kind)]
+        bring_up_to_date([*stores, *derived], workspace)

@@ -1,0 +1,169 @@
+"""The process that keeps DVC open, and what a flow learns from it; without Prefect."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from prefect.client.schemas.objects import TaskRun
+from prefect.states import Failed
+
+from pipelines import dvc
+from pipelines.dvc import Graph, Stage, StageFailedError, Workspace
+from tests.pipelines import small_workspace
+from tests.pipelines.small_workspace import STAGES_OF_ONE
+
+
+def stage(name, *upstream, deps=()):
+    return Stage(name=name, upstream=upstream, deps=deps, outs=(), metrics=())
+
+
+GRAPH = Graph(
+    (
+        stage("fetch@d"),
+        stage("consolidate@d", "fetch@d"),
+        stage("train@a", "consolidate@d", deps=("models/methods/x.py",)),
+        stage("train@b", "consolidate@d", deps=("models/methods/y.py",)),
+        stage("evaluate@a", "train@a"),
+        stage("evaluate@b", "train@b"),
+        stage("report@p", "evaluate@a", "evaluate@b"),
+    )
+)
+
+
+def test_upstream_of_two_runs_names_what_they_share_once_and_first():
+    found = GRAPH.upstream(["evaluate@b", "evaluate@a"])
+    assert found == ["fetch@d", "consolidate@d", "train@a", "train@b", "evaluate@a", "evaluate@b"]
+    assert GRAPH.upstream(["evaluate@a"]) == ["fetch@d", "consolidate@d", "train@a", "evaluate@a"]
+
+
+def test_downstream_keeps_one_kind_of_stage():
+    assert GRAPH.downstream(["train@a"], kind="report") == ["report@p"]
+    assert GRAPH.downstream(["fetch@d"], kind="evaluate") == ["evaluate@a", "evaluate@b"]
+
+
+def test_runs_of_a_method_are_those_whose_training_reads_its_file():
+    assert GRAPH.reading("models/methods/x.py", kind="train") == ["train@a"]
+
+
+def test_an_unknown_stage_is_answered_with_the_nearest():
+    with pytest.raises(LookupError, match=r"no stage 'evaluate@c'; nearest: evaluate@"):
+        GRAPH.upstream(["evaluate@c"])
+
+
+def spoken(data, monkeypatch, seconds=0.0):
+    clock = iter(range(10_000))
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + next(clock) * seconds)
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as pipe:
+        pipe.write(data)
+    with os.fdopen(read, "rb") as stream:
+        return list(dvc.lines(stream))
+
+
+def test_of_a_progress_bar_one_state_in_ten_seconds_is_told_and_the_last(monkeypatch):
+    bar = b"".join(b"%d%%\r" % n for n in range(50)) + b"100%\n"
+    assert spoken(bar, monkeypatch, seconds=1.0) == ["0%", "10%", "20%", "30%", "40%", "100%"]
+
+
+def test_lines_keep_their_order_and_survive_broken_utf8_and_a_missing_end(monkeypatch):
+    assert spoken(b"first\r\n\n  \nb\xffd\nlast", monkeypatch) == ["first", "b\ufffdd", "last"]
+
+
+def test_only_a_stage_that_says_so_is_tried_again():
+    def trouble(error):
+        run = TaskRun(task_key="repro", dynamic_key="0")
+        return dvc.network_trouble(None, run, Failed(message="x", data=error))
+
+    assert trouble(StageFailedError("no route", dvc.TRY_AGAIN))
+    assert not trouble(StageFailedError("sha256 differs", 1))
+    assert not trouble(ValueError("a bug"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return small_workspace.make(tmp_path_factory.mktemp("workspace") / "small")
+
+
+@pytest.fixture
+def workspace(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", small_workspace.environment()["PATH"])
+    # as Prefect may leave it: in this folder a file is called dvc.py
+    monkeypatch.setenv("PYTHONPATH", str(folder / "pipelines"))
+    with Workspace.open() as opened:
+        yield opened
+
+
+def repro(workspace, name):
+    log: list[str] = []
+    return workspace.repro(name, log.append), log
+
+
+def test_stages_run_once_are_then_unchanged_and_come_back_from_the_run_cache(workspace, folder):
+    assert workspace.graph.upstream(["evaluate@one"]) == STAGES_OF_ONE
+    outcomes = [repro(workspace, name) for name in STAGES_OF_ONE]
+    assert [outcome for outcome, _ in outcomes] == ["ran"] * 5
+    assert "training one" in outcomes[3][1]
+    assert [line for line in outcomes[3][1] if line.startswith("step")] == ["step 0"]
+    assert not any("training" in line for _, log in outcomes[:3] for line in log)
+
+    assert [repro(workspace, name)[0] for name in STAGES_OF_ONE] == ["unchanged"] * 5
+    (folder / "data/runs/one").unlink()
+    (folder / "dvc.lock").unlink()
+    # DVC keeps no run of a stage without dependencies, which the fetch is here
+    assert [repro(workspace, name)[0] for name in STAGES_OF_ONE] == ["ran", "restored", "restored", "restored", "restored"]
+
+
+def test_a_failing_stage_quotes_its_log_and_its_exit_code(workspace):
+    for name in STAGES_OF_ONE[:3]:
+        workspace.repro(name, print)
+    with pytest.raises(
+        StageFailedError, match=r"(?s)train@broken: .*exited with 3.*NanError.*Alone: dvc repro train@broken"
+    ) as failure:
+        workspace.repro("train@broken", print)
+    assert failure.value.exit_code == 3
+    assert repro(workspace, "fetch@small")[0] == "unchanged"  # the process goes on
+
+
+def test_dvc_yaml_edited_while_open_is_read_anew(workspace, folder):
+    text = (folder / "dvc.yaml").read_text()
+    try:
+        (folder / "dvc.yaml").write_text(text.replace("[centres]", "[centres, more]"))
+        assert "dictionary@more" in workspace.read_graph().upstream(["dictionary@more"])
+    finally:
+        (folder / "dvc.yaml").write_text(text)
+
+
+def test_outside_a_dvc_workspace_the_error_says_so(tmp_path, monkeypatch):
+    (tmp_path / "pipelines").symlink_to(small_workspace.ROOT / "pipelines")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StageFailedError, match=r"DVC: .*not inside of a DVC repository"):
+        Workspace.open()
+
+
+def test_when_the_flow_dies_its_stage_ends_too(folder):
+    (folder / "slow.yaml").unlink(missing_ok=True)
+    flow = (
+        "import os, sys, threading; from pipelines.dvc import Workspace; w = Workspace.open();"
+        "w._process.stdin.write(b''); print(w._process.pid, flush=True);"
+        "threading.Timer(1, lambda: os._exit(9)).start(); w.repro('slow', print)"
+    )
+    text = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(text + "  slow:\n    cmd: sleep 300\n")
+    try:
+        died = subprocess.run([sys.executable, "-c", flow], cwd=folder, env=small_workspace.environment(), capture_output=True)
+    finally:
+        (folder / "dvc.yaml").write_text(text)
+    assert died.returncode == 9
+    group = int(died.stdout.split()[0])
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("the stage's command still runs")
