@@ -115,7 +115,7 @@ class _Fetch:
                     self._watch.each(work, snapshot.offers, self._manner.threads)
                 return
             except MirrorError as problem:
-                mirrors.failed(problem)
+                mirrors.failed(problem, self._watch)
                 for offer in snapshot.offers:
                     self._records.pop(offer.target, None)
             snapshot = self._open_next(number, mirrors)
@@ -133,7 +133,7 @@ class _Fetch:
                 self._claim(number, snapshot)
                 return snapshot
             except MirrorError as problem:
-                mirrors.failed(problem)
+                mirrors.failed(problem, self._watch)
         raise FetchError(mirrors.report(self._ledger.out))
 
     def _claim(self, number: int, snapshot: Snapshot) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fnmatch
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -39,10 +39,24 @@ T = TypeVar("T")
 WILDCARDS = frozenset("*?[")
 
 
-def open_hub(hub: Hub, source: SourceEntry, lock: Manifest | None, patience: Patience, watch: Watch) -> HubSnapshot:
+@dataclass(frozen=True)
+class Listing:
+    """All files of a repository at one commit, by path."""
+
+    commit: str
+    files: dict[str, RepoFile]
+
+
+Listings = dict[tuple[str | None, str, str, str], Listing]  # by endpoint, type, repository, revision
+
+
+def open_hub(
+    hub: Hub, source: SourceEntry, lock: Manifest | None, listings: Listings, patience: Patience, watch: Watch
+) -> HubSnapshot:
     """Resolve the revision, read the file list, choose by the patterns.
 
-    lock   None: take the newest commit of a branch. Else a branch stays at the commit that the lock holds
+    lock       None: take the newest commit of a branch. Else a branch stays at the commit that the lock holds
+    listings   what this fetch has read so far: several sources from one repository are taken at one commit
     Raises MirrorError: unreachable, unknown repository or revision, a pattern that matches nothing, unsafe names...
     """
     hub = replace(hub, endpoint=hub.endpoint.rstrip("/") if hub.endpoint else None)
@@ -55,6 +69,16 @@ def open_hub(hub: Hub, source: SourceEntry, lock: Manifest | None, patience: Pat
     locked = lock.locked_commit(origin) if lock else None
     if constants.HF_HUB_OFFLINE:
         return _from_lock(hub, {**origin, "commit": locked}, lock, patience)
+    key = (hub.endpoint, hub.type, hub.repository, hub.revision)
+    if key not in listings:
+        listings[key] = _read(hub, locked, patience, watch)
+    commit = listings[key].commit
+    offers = _chosen(hub, source, list(listings[key].files.values()), commit)
+    return HubSnapshot(hub, {**origin, "commit": commit}, offers, patience)
+
+
+def _read(hub: Hub, locked: str | None, patience: Patience, watch: Watch) -> Listing:
+    """The repository at the commit that its revision names, or at the locked one."""
     api = HfApi(endpoint=hub.endpoint, library_name="doflow")
     asking = _Asking(hub, patience, watch)
     current, siblings = asking(lambda: _resolve(api, hub, hub.revision, patience))
@@ -70,8 +94,7 @@ def open_hub(hub: Hub, source: SourceEntry, lock: Manifest | None, patience: Pat
             raise MirrorError(f"{problem}: the manifest has commit {locked}; --accept-changes takes {current}") from None
     files = asking(lambda: _listing(api, hub, commit, patience), attempts=1)  # the client itself tries each page several times
     _check_siblings(files, siblings, commit)
-    offers = _chosen(hub, source, list(files.values()), commit)
-    return HubSnapshot(hub, {**origin, "commit": commit}, offers, patience)
+    return Listing(commit, files)
 
 
 class HubSnapshot:

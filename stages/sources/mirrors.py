@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.sources.address import UrlSnapshot
 from stages.sources.errors import MirrorError
 from stages.sources.git import GitSnapshot
-from stages.sources.hub import open_hub
+from stages.sources.hub import Listings, open_hub
 from stages.sources.local import FileSnapshot
 from stages.sources.manifest import NAME, Manifest
 from stages.sources.offers import Snapshot
@@ -24,19 +24,21 @@ class Place:
     work    folder for what is needed on the way; goes when the fetch is complete
     built   path that DVC builds before the fetch, whose files may change without a word; or None
     lock    the manifest of the last fetch, by which branches stay where they were; None: take the newest
+    listings    of the Hub's repositories, read once for all sources
     """
 
     out: Path
     work: Path
     built: Path | None
     lock: Manifest | None
+    listings: Listings = field(default_factory=dict)
 
 
 def open_mirror(mirror: Mirror, source: SourceEntry, place: Place, patience: Patience, watch: Watch) -> Snapshot:
     """Read the mirror's file list. Raises MirrorError if that is not possible."""
     match mirror.settings:
         case Hub() as hub:
-            return open_hub(hub, source, place.lock, patience, watch)
+            return open_hub(hub, source, place.lock, place.listings, patience, watch)
         case Git() as git:
             return GitSnapshot(git, source, place.work, watch)
         case Url() as url:
@@ -59,10 +61,12 @@ class Mirrors:
         self._current = self.left.pop(0)
         return self._current
 
-    def failed(self, problem: MirrorError) -> None:
-        """Note why the last one did not do."""
+    def failed(self, problem: MirrorError, watch: Watch) -> None:
+        """Note why the last one did not do; say so if another one is tried now."""
         assert self._current is not None  # next()
         self._reasons.append(f"{_address(self._current)}: {problem}")
+        if self.left:
+            watch.note(f"{self._reasons[-1]}\n  trying {_address(self.left[0])}")
 
     def report(self, out: Path) -> str:
         """The message when none did."""

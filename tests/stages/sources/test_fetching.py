@@ -38,9 +38,10 @@ def origins(out: Path) -> list[str]:
 # ---- mirrors ------------------------------------------------------------------------------------------------------------------
 
 
-def test_next_mirror_is_taken_when_the_first_cannot_be_opened(own, hub, fetched, out):
+def test_next_mirror_is_taken_when_the_first_cannot_be_opened(own, hub, fetched, out, capsys):
     missing = Mirror(hub=Hub(repository="owner/missing", endpoint=hub.endpoint))
     fetched(SourceEntry(into=".", mirrors=(missing, file(own))))
+    assert f"check the name and `type`\n  trying file {own}\n" in capsys.readouterr().err
     assert_complete(out)
     assert origins(out) == ["file"]
 
@@ -86,6 +87,16 @@ def test_sources_fill_one_folder_and_one_manifest(own, fetched, out):
     fetched(entry(own / "clip", "features/clip"), entry(own / "labels.json", "labels.json"))
     assert sorted(contents(out)) == ["features/clip/a.npz", "features/clip/b b.npz", "labels.json"]
     assert sorted(json.loads((out / "manifest.json").read_text())["files"]) == sorted(contents(out))
+
+
+def test_sources_from_one_repository_are_taken_at_one_commit_from_one_listing(hub, repository, fetched, out):
+    def part(name: str) -> SourceEntry:
+        mirror = Mirror(hub=Hub(repository=repository, endpoint=hub.endpoint, patterns=(f"features/{name}",)))
+        return SourceEntry(into=".", mirrors=(mirror,))
+
+    fetched(part("clip/*"), part("labels.json"))
+    assert len(contents(out)) == 3
+    assert [entry["operation"] for entry in hub.log("info", "tree")] == ["info", "tree"]
 
 
 def test_two_sources_of_one_file_are_refused(own, fetched, out):
