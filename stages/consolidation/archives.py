@@ -21,6 +21,7 @@ from stages.consolidation.arrays import LARGEST_FILE
 from stages.consolidation.faults import Fault, FaultError
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+FILE_SUFFIXES = (".npz", ".npy", ".pt")
 PART = re.compile(r"(?P<stem>.+?\.)(?P<label>(?:part)?(?:[a-z]{2,3}|\d+))")  # x.tar.gz.aa, x.partab, x.tar.001
 LARGEST_HEADER = 1 << 20  # bytes of an extended tar header; honest ones hold a long name
 BLOCK = 1 << 20
@@ -179,9 +180,12 @@ def _tar_members(file: Any) -> Iterator[Member | Fault]:
 def _read_tarred(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     member = archive.extractfile(entry)
     assert member is not None  # a regular file
-    content = member.read()
+    try:
+        content = member.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise FaultError("archive", f"damaged or cut short ({error})") from None
     if len(content) != entry.size:
-        raise tarfile.ReadError(f"{entry.name} ends early")
+        raise FaultError("archive", "cut short inside this member")
     return content
 
 
@@ -213,7 +217,7 @@ def ordered_parts(paths: Sequence[Path]) -> list[list[Path]]:
     for path in sorted(paths):
         if path.name.endswith(ARCHIVE_SUFFIXES):
             archives.append([path])
-        elif match := PART.fullmatch(path.name):
+        elif (match := PART.fullmatch(path.name)) and path.suffix not in FILE_SUFFIXES:
             groups.setdefault((path.parent, match["stem"]), []).append((match["label"].removeprefix("part"), path))
         else:
             raise FaultError(
@@ -222,7 +226,7 @@ def ordered_parts(paths: Sequence[Path]) -> list[list[Path]]:
     for parts in groups.values():
         parts.sort(key=lambda part: (len(part[0].lstrip("0")), part[0]))
         numbers = [_number(label) for label, _ in parts]
-        if numbers[0] > 1 or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        if numbers[0] > parts[0][0].isdigit() or numbers != list(range(numbers[0], numbers[0] + len(numbers))):
             labels = ", ".join(label for label, _ in parts)
             raise FaultError("archive", f"{parts[0][1].name}: a part is missing, there are {labels}")
         archives.append([path for _, path in parts])

@@ -30,6 +30,9 @@ class FaultError(Exception):
         super().__init__(kind, what)
         self.kind, self.what = kind, what
 
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what}"
+
     def at(self, where: str) -> Fault:
         """The fault, with the place the reader did not know."""
         return Fault(self.kind, where, self.what)
