@@ -37,7 +37,7 @@ def decoded(model: Method, feed: Feed, *, batch_size: int, device: torch.device 
     Raises PredictionError, naming the sample, if a window or a score is not finite.
     """
     out: list[Moments] = []
-    bar = tqdm(total=len(feed.samples), desc=label or None, unit="query", dynamic_ncols=True, mininterval=0.5)
+    bar = tqdm(total=len(feed.samples), desc=label or None, unit="query", dynamic_ncols=True, mininterval=0.5, leave=None)
     with torch.inference_mode(), bar:
         for places, batch in feed.epoch(batch_size):
             there = batch.to(device)
