@@ -13,8 +13,24 @@ import torch
 from torch import Tensor
 
 
+class Batch:
+    """What all batches have in common: the row count and the way to another device."""
+
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))  # type: ignore[arg-type]
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> Self:
+        """The same batch on another device."""
+        moved = {
+            field.name: value.to(device, non_blocking=non_blocking)
+            for field in fields(self)  # type: ignore[arg-type]
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
 @dataclass(frozen=True, kw_only=True)
-class Grounding:
+class Grounding(Batch):
     """Moment retrieval, highlight detection and answerability: one query per row.
 
     video (B, T, D_v), video_mask (B, T) bool      clip features as the method is fed them, zero on padding
@@ -36,18 +52,6 @@ class Grounding:
     spans_mask: Tensor | None = None
     saliency: Tensor | None = None
 
-    def __len__(self) -> int:
-        return self.video.shape[0]
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> Self:
-        """The same batch on another device."""
-        moved = {
-            field.name: value.to(device, non_blocking=non_blocking)
-            for field in fields(self)
-            if isinstance(value := getattr(self, field.name), Tensor)
-        }
-        return replace(self, **moved)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
@@ -61,3 +65,73 @@ class Moments:
     windows: Tensor
     saliency: Tensor
     answerable: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description(Batch):
+    """Localisation learnt without times: one sentence that describes a moment of one video per row. There are no spans.
+
+    video (B, N, D_v), video_mask (B, N) bool      frames as the method is fed them
+    words (B, L, D_w), word_mask (B, L) bool       vectors of the words that are kept, zero on padding
+    word_ids (B, L) int64                          their classes, from 1 on by falling frequency; 0 on padding
+    hiding (B, L)                                  probability of each word to be hidden first, sum 1; 0 on padding
+    """
+
+    video: Tensor
+    video_mask: Tensor
+    words: Tensor
+    word_mask: Tensor
+    word_ids: Tensor
+    hiding: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposals:
+    """What a weakly supervised method says about one query: P proposals, in no order.
+
+    center, width (P,)     fractions of the video
+    nll (P,)               how badly each of them reconstructs the sentence; the smallest answers
+    """
+
+    center: Tensor
+    width: Tensor
+    nll: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundedQuestions(Batch):
+    """Multiple-choice questions on videos, to be answered with the moment that shows it. M candidates, L tokens.
+
+    video (B, T, D_v), video_mask (B, T) bool      frames in order of time, evenly drawn, as the method is fed them
+    duration (B,)                                  seconds
+    answers (B, M, L) int64, answers_mask (B, M, L) bool      tokens of the question with each candidate answer
+    answer_id (B,) int64                           the right candidate, -1 unknown; None at inference
+    questions (B, M, L'), questions_mask           tokens of M questions of which one was asked; None at inference
+    question_id (B,) int64                         which of them it was
+    """
+
+    video: Tensor
+    video_mask: Tensor
+    duration: Tensor
+    answers: Tensor
+    answers_mask: Tensor
+    answer_id: Tensor | None = None
+    questions: Tensor | None = None
+    questions_mask: Tensor | None = None
+    question_id: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundedAnswer:
+    """What a method answers to one question, and where it looked.
+
+    answer              index of the candidate
+    scores (M,)         the larger, the likelier
+    weights (T_i,)      of the frames, not negative
+    span (2,)           start and end in seconds, as the network itself sees it; None if it has no such opinion
+    """
+
+    answer: int
+    scores: Tensor
+    weights: Tensor
+    span: Tensor | None

@@ -23,13 +23,19 @@ from torch import Tensor, nn
 class Method(nn.Module):
     """Base of every `Model`. Batches, draws and outputs are the frozen dataclasses of the method's task."""
 
-    TASK: str  # "moments": the batch is models.batch.Grounding, decode gives models.batch.Moments
+    # "moments": the batch is models.batch.Grounding, decode gives models.batch.Moments
+    # "weak_moments": the batch is models.batch.Description, decode gives models.batch.Proposals
+    TASK: str
+    apart: tuple[str, ...] = ()  # parameters with an optimiser group of their own, left out of the clipping norm
 
     def __init__(self, config: Any, *, widths: Mapping[str, int], confounders: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.config = config
         self.widths = dict(widths)
         self.confounder_rows = {stream: rows.shape[0] for stream, rows in confounders.items()}
+
+    def enter(self, epoch: int) -> None:
+        """Called by the training loop when an epoch begins or is gone on with; the first is 1."""
 
     def observe(self, batch: Any) -> None:
         """Called by the training loop before `forward`, in training only: the place of memories that learn without gradient."""

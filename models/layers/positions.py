@@ -29,3 +29,15 @@ def sinusoid(n: Tensor, length: int, d_model: int) -> Tensor:
     rate = 10000.0 ** (torch.arange(0, d_model, 2, device=n.device, dtype=torch.float32) / d_model)  # (D / 2,)
     angle = turn[..., None] / rate  # (B, T, D / 2)
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(start_dim=2)
+
+
+def word_positions(length: int, d_model: int, device: torch.device) -> Tensor:
+    """Code of words 0..length-1, (1, length, d_model): row p = [sin(p f), cos(p f)], f_i = 10000^(-i / (D/2 - 1)), row 0 zeros.
+
+    Halves one after the other, not interleaved; one column of zeros if D is odd.
+    """
+    half = d_model // 2
+    rate = (torch.arange(half, device=device, dtype=torch.float32) * (-math.log(10000.0) / (half - 1))).exp()
+    angle = torch.arange(length, device=device, dtype=torch.float32)[:, None] * rate  # (L, D / 2)
+    code = torch.cat((angle.sin(), angle.cos(), angle.new_zeros(length, d_model % 2)), dim=-1)
+    return torch.cat((torch.zeros_like(code[:1]), code[1:]))[None]

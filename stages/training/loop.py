@@ -131,6 +131,7 @@ class Training:
     def _epoch(self, epoch: int, meter: Meter, bar: Any) -> None:
         """The rest of an epoch, its validation, its row and its state."""
         self.model.train()
+        self.model.enter(epoch + 1)
         bar.set_description(f"epoch {epoch + 1}/{self.settings.epochs}", refresh=False)
         done = self.progress.step - epoch * self.steps_per_epoch
         rate = math.nan
@@ -169,7 +170,8 @@ class Training:
             for name, value in losses.items():
                 terms[name] = terms.get(name, 0.0) + weight * value.detach()
         self.scaler.unscale_(self.optimiser)
-        terms[NORM] = clip(self.model.parameters(), self.settings.clip_norm)
+        clipped = (parameter for name, parameter in self.model.named_parameters() if name not in self.model.apart)
+        terms[NORM] = clip(clipped, self.settings.clip_norm)
         if self.debug_nan and not self.scaler.is_enabled() and (culprit := first_non_finite(self.model)):
             raise TrainingError(self._located(step, f"{culprit} is not finite"))
         self.scaler.step(self.optimiser)

@@ -26,19 +26,23 @@ if TYPE_CHECKING:
 def build_optimiser(settings: Train, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser over every trainable parameter, in registration order within each factor on the rate.
 
+    What the model names in `apart` has a group of its own.
+
     Raises ValueError naming a prefix of lr_scales that no parameter has.
     """
-    groups: dict[float, list[nn.Parameter]] = {}
+    apart = getattr(model, "apart", ())
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     used = set()
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             prefix = max((p for p in settings.lr_scales if name.startswith(p)), key=len, default=None)
             used.add(prefix)
-            groups.setdefault(1.0 if prefix is None else settings.lr_scales[prefix], []).append(parameter)
+            scale = 1.0 if prefix is None else settings.lr_scales[prefix]
+            groups.setdefault((scale, name in apart), []).append(parameter)
     if unknown := sorted(set(settings.lr_scales) - used):
         tops = ", ".join(dict.fromkeys(name.split(".")[0] for name, _ in model.named_parameters()))
         raise ValueError(f"lr_scales: no parameter begins with {unknown[0]!r} alone; the model has {tops}")
-    described = [{"params": parameters, "scale": scale} for scale, parameters in groups.items()]
+    described = [{"params": parameters, "scale": scale} for (scale, _), parameters in groups.items()]
     form: dict[str, Any] = {
         "lr": settings.lr,
         "betas": (settings.betas[0], settings.betas[1]),
