@@ -1,8 +1,6 @@
 import hashlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +14,7 @@ from stages import consolidate
 from stages.features.store import FeatureStore
 from stages.sources.manifest import NAME as MANIFEST
 from stages.sources.manifest import FileRecord, Manifest
+from tests.killed import killed_before
 from tests.stages.consolidation.publishing import npz, pt, rows, tar
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -248,31 +247,6 @@ def test_unknown_names_and_bad_annotations_have_their_exit_codes(place, capsys):
     assert "train.jsonl" in capsys.readouterr().err
 
 
-# File-system steps, as Python announces them to audit hooks; a step is about to happen when its event comes.
-STEPS = ("open", "os.mkdir", "os.rename", "os.truncate", "os.remove", "os.rmdir", "shutil.rmtree")
-
-
-def run_and_die(place, step):
-    """In a child process: run the stage, and be killed before the given file-system step. Returns whether it was."""
-    child = os.fork()
-    if child == 0:
-        seen = 0
-
-        def hook(event, arguments):
-            nonlocal seen
-            if event in STEPS and (str(place.features) in str(arguments) or str(place.samples) in str(arguments)):
-                seen += 1
-                if seen == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        try:
-            place.run("--workers", "1")
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
 def test_killed_at_any_step_and_repeated_the_stage_leaves_the_same_bytes(place):
     assert place.run() == 0
     whole = place.written()
@@ -280,7 +254,7 @@ def test_killed_at_any_step_and_repeated_the_stage_leaves_the_same_bytes(place):
         shutil.rmtree(place.features)
         shutil.rmtree(place.samples)
         step = 1 + start
-        while run_and_die(place, step):
+        while killed_before(step, lambda: place.run("--workers", "1"), place.features, place.samples):
             if place.features.exists():
                 for path in place.features.glob("*.zarr"):
                     assert FeatureStore.open(path)

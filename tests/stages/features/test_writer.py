@@ -1,8 +1,5 @@
 import hashlib
-import os
 import random
-import signal
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +7,7 @@ import pytest
 from stages.features import zarr_format
 from stages.features.store import ChunkFiles, FeatureStore, StoreDraft, StoreError, StoreInfo, StoreWriter
 from stages.features.writer import PartialFolder
+from tests.killed import killed_before
 
 INFO = StoreInfo(dataset="demo", feature="clip", kind="clip")
 ITEMS = {f"v{number:02d}": np.full((number % 5 + 1, 4), number, np.float32) for number in range(20)}
@@ -68,31 +66,6 @@ def test_leaving_without_finishing_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-# File-system steps, as Python announces them to audit hooks; a step is about to happen when its event comes.
-STEPS = ("open", "os.mkdir", "os.rename", "os.truncate", "os.remove", "os.rmdir", "shutil.rmtree")
-
-
-def write_and_die(path, step):
-    """In a child process: write, and be killed before the given file-system step. Returns whether it was."""
-    child = os.fork()
-    if child == 0:
-        seen = 0
-
-        def hook(event, arguments):
-            nonlocal seen
-            if event in STEPS and str(path.parent) in str(arguments):
-                seen += 1
-                if seen == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(hook)
-        try:
-            write(path)
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
 def opens(path):
     try:
         return bool(FeatureStore.open(path))
@@ -105,7 +78,7 @@ def test_a_writer_killed_at_any_step_leaves_no_half_store_and_the_next_one_succe
     whole = digest(tmp_path / "whole" / "x.zarr")
     path = tmp_path / "y" / "x.zarr"
     step = 1
-    while write_and_die(path, step):
+    while killed_before(step, lambda: write(path), path.parent):
         for left in path.parent.glob("*"):  # under its hidden name, a store killed just before its renaming is whole
             assert digest(left) == whole or not opens(left)
         if step % 7 == 0:  # with, and without, an older store in place
