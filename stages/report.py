@@ -9,10 +9,11 @@ Example:  python -m stages.report --name demo --pages data/pages/demo --out data
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from stages.params import DEFAULT_FILE, load_params, lookup
+from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup
 from stages.reporting.pages import ReportError, RunPage, read_pages
 from stages.reporting.settings import Report
 from stages.reporting.site import render
@@ -40,7 +41,7 @@ def check_complete(pages: list[RunPage], runs: Collection[str], folder: Path) ->
         raise ReportError(f"{folder}: params.yaml has no run of this report called {', '.join(stale)}; delete {files}")
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     """Command line of the stage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="entry of params.yaml: reports")
@@ -48,15 +49,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the page")
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE)
     args = parser.parse_args(argv)
-    params = load_params(args.params)
-    report = lookup(params.reports, args.name, "reports")
     try:
+        params = load_params(args.params)
+        report = lookup(params.reports, args.name, "reports")
         pages = read_pages(args.pages)
         check_complete(pages, [name for name, run in params.runs.items() if run.report == args.name], args.pages)
-    except ReportError as error:
-        parser.exit(2, f"ReportError: {error}\n")
+    except (ParamsError, ReportError) as error:
+        print(f"stages.report: {error}", file=sys.stderr)
+        return 1
     print(write_page(report, pages, args.out))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,7 +7,7 @@ ten thousand queries small.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from stages.reporting import labels
@@ -15,7 +15,7 @@ from stages.reporting.pages import Example, Number, RunPage, Window
 from stages.reporting.tables import breakdown_metrics, ordered
 
 STEP_COLUMNS = ("epoch", "step")  # what a learning curve may run over, best first
-CURVES_PER_GROUP = 8
+CURVES_PER_GROUP = 10
 
 
 def short(value: Number) -> Number:
@@ -73,42 +73,42 @@ def breakdown(page: RunPage) -> dict[str, Any] | None:
 
 
 def curves(page: RunPage) -> list[dict[str, Any]]:
-    """Learning curves, grouped by the first part of the column's name ("loss.total" and "loss.cls" are neighbours).
+    """Learning curves of every column of history.csv: "training", "validation", or what stands before a dot in the name.
 
-    A group of many columns (every metric of a validation) shows the primary ones; the table below the curves has all.
+    A column is of the validation when evaluation has a metric of that name. Of many columns, the primary metrics are drawn;
+    the table of the history has all.
     """
     columns = ordered(column for row in page.history for column in row)
     x_column = next((name for name in STEP_COLUMNS if name in columns), None)
-    groups: dict[str, list[str]] = {}
+    metrics = {metric for split in page.splits.values() for metric in split.metrics}
+    groups: dict[str, list[dict[str, Any]]] = {}
     for column in columns:
-        if column not in STEP_COLUMNS:
-            groups.setdefault(_group_of(column), []).append(column)
+        if column not in STEP_COLUMNS and len(points := _points(page, column, x_column)) > 1:
+            group, name = _named(column, metrics)
+            groups.setdefault(group, []).append({"column": column, "name": labels.metric(name), "points": points})
     found = []
-    for group, members in groups.items():
-        series = [_series(page, column, x_column) for column in members]
-        series = [one for one in series if len(one["points"]) > 1]
-        if len(series) > CURVES_PER_GROUP:
-            chosen = [one for one in series if any(one["column"].endswith(metric) for metric in page.primary)]
-            series = (chosen or series)[:CURVES_PER_GROUP]
-        if series:
-            found.append({"group": group if len(members) > 1 else "", "x": x_column or "row", "series": series})
-    # single columns belong together: a heading for each would be all headings
-    return sorted(found, key=lambda one: one["group"] == "")
+    for group, series in groups.items():
+        primary = [one for one in series if any(one["column"].endswith(metric) for metric in page.primary)]
+        shown = series if len(series) <= CURVES_PER_GROUP else primary or series
+        found.append({"group": labels.visible(group), "x": x_column or "row", "series": shown[:CURVES_PER_GROUP]})
+    return found
 
 
-def _series(page: RunPage, column: str, x_column: str | None) -> dict[str, Any]:
+def _points(page: RunPage, column: str, x_column: str | None) -> list[list[Number]]:
     points = []
     for n, row in enumerate(page.history):
-        x = row.get(x_column) if x_column else float(n)
-        y = row.get(column)
+        x, y = row.get(x_column) if x_column else float(n), row.get(column)
         if isinstance(x, float) and isinstance(y, float):
             points.append([x, short(y)])
-    return {"column": column, "name": labels.metric(column.removeprefix(f"{_group_of(column)}.")), "points": points}
+    return points
 
 
-def _group_of(column: str) -> str:
-    head, dot, _ = column.partition(".")
-    return head if dot and not head[-1:].isdigit() else column  # "R1@0.5" has a dot, but no group
+def _named(column: str, metrics: Collection[str]) -> tuple[str, str]:
+    """The group of a column, and its name within it. "R1@0.5" has a dot, but no group."""
+    if column in metrics:
+        return "validation", column
+    head, dot, rest = column.partition(".")
+    return (head, rest) if dot and not head[-1:].isdigit() else ("training", column)
 
 
 def examples(page: RunPage, per_split: int) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ def runs_of(name):
 
 def test_the_stage_writes_one_page_for_all_runs_of_the_report(tmp_path, capsys):
     pages = write_pages(tmp_path / "pages", *(page(run, examples=1) for run in runs_of("demo")))
-    report.main(["--name", "demo", "--pages", str(pages), "--out", str(tmp_path / "out")])
+    assert report.main(["--name", "demo", "--pages", str(pages), "--out", str(tmp_path / "out")]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
     html = (tmp_path / "out" / "index.html").read_text()
     assert all(f'id="run-{run}"' in html for run in runs_of("demo"))
@@ -40,8 +40,8 @@ def test_a_missing_run_and_a_left_over_page_are_named(tmp_path):
 
 
 def test_the_stage_ends_with_the_error_and_without_a_page(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        report.main(["--name", "demo", "--pages", str(tmp_path / "none"), "--out", str(tmp_path / "out")])
-    assert stop.value.code == 2
+    assert report.main(["--name", "demo", "--pages", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 1
     assert "no page of any run is there" in capsys.readouterr().err
+    assert report.main(["--name", "demmo", "--pages", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert "did you mean 'demo'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

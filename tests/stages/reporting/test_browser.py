@@ -123,7 +123,7 @@ def test_a_link_of_the_table_leads_to_the_run_and_back(visit, file):
     tab = visit(file, "overview")
     tab.get_by_role("link", name="one", exact=True).first.click()
     assert tab.locator("#run-one h1").is_visible()
-    assert tab.title().startswith("CausalVTG on planted")
+    assert tab.title().startswith("one ·")
     tab.go_back()
     assert tab.locator("#overview h1").is_visible()
     tab.get_by_label("Go to").select_option("run-charades")

@@ -48,11 +48,20 @@ def test_an_unanswerable_query_has_no_overlap(one):
 
 def test_curves_are_grouped_and_show_the_primary_metrics_of_a_validation(one):
     groups = figures.curves(one)
-    assert [group["group"] for group in groups] == ["train", "validation", ""]
-    assert [series["name"] for series in groups[0]["series"]] == ["cls", "reg", "sal", "neg", "total"]
+    assert [group["group"] for group in groups] == ["training", "validation"]
+    assert [series["name"] for series in groups[0]["series"]] == ["lr", "cls", "reg", "sal", "neg", "total"]
     assert [series["name"] for series in groups[1]["series"]] == ["R1@0.5", "R1@0.7", "mIoU", "mAP"]
-    assert groups[0]["series"][0]["points"][0][0] == 0.0
-    assert [series["column"] for series in groups[2]["series"]] == ["lr"]
+    assert groups[0]["series"][1]["points"][0][0] == 0.0
+
+
+def test_columns_with_a_dot_are_grouped_by_what_stands_before_it(tmp_path):
+    made = page("a", examples=0)
+    made["history"] = [{"epoch": n, "loss.cls": n, "loss.reg": n, "R1@0.9": n} for n in range(3)]
+    groups = figures.curves(read_pages(write_pages(tmp_path, made))[0])
+    assert [(group["group"], [one["name"] for one in group["series"]]) for group in groups] == [
+        ("loss", ["cls", "reg"]),
+        ("training", ["R1@0.9"]),
+    ]
 
 
 def test_a_column_measured_only_now_and_then_keeps_its_own_epochs(tmp_path):
