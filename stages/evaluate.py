@@ -235,7 +235,7 @@ def main(argv: list[str] | None = None) -> int:
         write(args.results, args.page, splits, metrics_of(splits, digest), page)
     except (ParamsError, RunError, DatasetError, StoreError, PredictionError, InputError, LookupError) as error:
         print(f"stages.evaluate: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

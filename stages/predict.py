@@ -270,7 +270,7 @@ def main(argv: list[str] | None = None) -> int:
         (run_splits if args.dataset else run_own)(loaded, args)
     except (ParamsError, RunError, DatasetError, StoreError, PredictionError, LookupError) as error:
         print(f"stages.predict: {error}", file=sys.stderr)
-        return 1
+        return 2
     return 0
 
 

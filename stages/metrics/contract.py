@@ -73,7 +73,8 @@ def each_profile(
     A profile that does not apply is an error if it was named, and a warning if it was not; InputError if none applies.
     """
     names = request.profiles or default
-    refusals = []
+    refusals: list[str] = []
+    reasons: list[str] = []
     modes = [(False, scored.profiles)]
     if request.corrected:
         scored.corrected = {}
@@ -85,7 +86,8 @@ def each_profile(
             except NotApplicableError as error:
                 if request.profiles is not None:
                     raise
+                reasons.append(str(error))
                 refusals.append(f"{'corrected ' if corrected else ''}{name} not scored: {error}")
     if not scored.profiles:
-        raise InputError("; ".join(refusals))
+        raise InputError("; ".join(dict.fromkeys(reasons)))
     scored.warnings += refusals

@@ -80,7 +80,7 @@ def _windows(predictions: Predictions, truth: Truth) -> Iterator[str]:
 def _spans(records: Records, windows: Ragged, limits: Float, field: str) -> Iterator[str]:
     start, end, owners = windows.values[:, 0], windows.values[:, 1], windows.owners
     kinds: dict[str, Bool] = {
-        "a window ends before it starts; taken as it is, it overlaps nothing": end < start,
+        "a window ends before it starts; it goes through the formulas as it is": end < start,
         "a window has no length; equal to a true one it counts as a perfect match (0/0)": end == start,
         "a window lies outside the video; taken as it is": (start < 0) | (end > limits[owners] + TOLERANCE),
     }

@@ -27,9 +27,12 @@ class IdsDifferError(InputError):
 
     def __init__(self, place: str, missing: Sequence[Any], unknown: Sequence[Any]) -> None:
         self.missing, self.unknown = list(missing), list(unknown)
+        listed = [json.dumps(ids, ensure_ascii=False) for ids in (self.missing, self.unknown)]
+        alike = {str(one) for one in missing} & {str(one) for one in unknown}
+        hint = '7 and "7" are two ids to the references. ' if alike else ""
         super().__init__(
-            f"{place}: ids differ from the ground truth. Missing ({len(missing)}): {self.missing}. Unknown ({len(unknown)}): "
-            f"{self.unknown}. --ids intersection scores what both have"
+            f"{place}: ids differ from the ground truth. Missing ({len(missing)}): {listed[0]}. Unknown ({len(unknown)}): "
+            f"{listed[1]}. {hint}--ids intersection scores what both have"
         )
 
 
