@@ -13,9 +13,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from models.layers.attention import join_heads, split_heads
+from models.layers.dropout import dropout
 
 ABSORBING = -1e9  # larger than float32 can add a score to: what it is added to vanishes
 
@@ -37,7 +37,7 @@ class MemoryAttention(nn.Module):
 
     def __init__(self, *, d_model: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads, self.dropout = heads, dropout
+        self.heads, self.probability = heads, dropout
         self.query, self.key, self.value = (nn.Linear(d_model, d_model) for _ in range(3))
 
     def forward(self, x: Tensor, dictionary: Tensor, absorbed: Tensor | None) -> Tensor:
@@ -47,7 +47,7 @@ class MemoryAttention(nn.Module):
         score = score.float()  # the softmax stays 32-bit under autocast, on every device
         if absorbed is not None:
             score = score + absorbed[:, None, :, None] * ABSORBING
-        weights = F.dropout(score.softmax(dim=-1), self.dropout, self.training)
+        weights = dropout(score.softmax(dim=-1), self.probability, self.training)
         return join_heads(weights @ v)
 
 

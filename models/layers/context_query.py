@@ -12,7 +12,8 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from models.layers.dropout import dropout
 
 
 class ContextQuery(nn.Module):
@@ -26,12 +27,12 @@ class ContextQuery(nn.Module):
         narrow = math.sqrt(6.0 / (2 * d_model))  # Xavier-uniform of a (1, 1, C) kernel
         self.w_product = nn.Parameter(torch.empty(d_model).uniform_(-narrow, narrow))
         self.out = nn.Linear(4 * d_model, d_model)
-        self.dropout = dropout
+        self.probability = dropout
 
     def similarity(self, video: Tensor, query: Tensor) -> Tensor:
         """video (B, T, C), query (B, L, C) -> S (B, T, L)."""
-        v = F.dropout(video, self.dropout, self.training)
-        q = F.dropout(query, self.dropout, self.training)
+        v = dropout(video, self.probability, self.training)
+        q = dropout(query, self.probability, self.training)
         return (v * self.w_product) @ q.mT + (v @ self.w_video)[:, :, None] + (q @ self.w_query)[:, None, :]
 
     def forward(self, video: Tensor, video_mask: Tensor, query: Tensor, query_mask: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.layers.dropout import Dropout
+
 
 class Mapping(nn.Module):
     """Features (..., d_in) -> (..., d_model)."""
@@ -18,7 +20,7 @@ class Mapping(nn.Module):
         self.inner = nn.Linear(d_in, d_model)
         self.norm = nn.LayerNorm(d_model)
         self.outer = nn.Linear(d_model, d_model)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (..., d_in) -> (..., d_model)."""
