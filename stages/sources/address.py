@@ -21,6 +21,7 @@ class UrlSnapshot:
 
     frozen = False
     trusted = False
+    linked = False
 
     def __init__(self, url: Url, source: SourceEntry, patience: Patience) -> None:
         self.origin = {"kind": "url", "url": url.url, "into": source.into}

@@ -156,7 +156,7 @@ class _Fetch:
         """Before the first byte: is there room for all that is missing?"""
         needed = 0
         for snapshot in snapshots:
-            for offer in snapshot.offers:
+            for offer in () if snapshot.linked else snapshot.offers:
                 target = self._ledger.out / offer.target
                 if offer.bytes is not None and not (target.is_file() and target.stat().st_size == offer.bytes):
                     partial = self._partial(offer)
@@ -182,7 +182,7 @@ class _Fetch:
             return None
         if offer.sha256 is None and offer.git_blob is None:
             told = snapshot.digest_of(offer, self._watch)
-            known = told.sha256 if told else self._known(offer.target)
+            known = told.sha256 if told else self._known(offer.target, snapshot)
             if known is None:
                 return None
             offer = replace(offer, sha256=known)
@@ -216,9 +216,10 @@ class _Fetch:
     def _partial(self, offer: Offer) -> Path:
         return self._ledger.partial(offer.target, offer.sha256 or offer.git_blob or offer.name)
 
-    def _known(self, target: str) -> str | None:
+    def _known(self, target: str, snapshot: Snapshot) -> str | None:
+        """sha256 of what this very mirror gave before: where it publishes no digest, its address vouches for the content."""
         record = self._ledger.known(target)
-        return record.sha256 if record and not self._manner.accept_changes else None
+        return record.sha256 if record and record.origin == snapshot.origin and not self._manner.accept_changes else None
 
     # ---- the lock -------------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ class GitSnapshot:
 
     frozen = True
     trusted = False
+    linked = False
 
     def __init__(self, git: Git, source: SourceEntry, work: Path, watch: Watch) -> None:
         if shutil.which("git") is None:

@@ -102,6 +102,7 @@ class HubSnapshot:
 
     frozen = True
     trusted = False
+    linked = False
 
     def __init__(self, hub: Hub, origin: dict[str, Any], offers: list[Offer], patience: Patience, offline: bool = False) -> None:
         self.origin, self.offers = origin, offers

@@ -27,7 +27,7 @@ class FileSnapshot:
 
     def __init__(self, settings: File, source: SourceEntry, out: Path, built: Path | None) -> None:
         self.origin = {"kind": "file", "path": settings.path, "into": source.into}
-        self._link, self._decompress = settings.link, False
+        self.linked, self._decompress = settings.link, False
         path = Path(settings.path)
         self.trusted = built is not None and (_plain(built) == _plain(path) or _plain(built) in _plain(path).parents)
         if path.is_dir():
@@ -39,6 +39,7 @@ class FileSnapshot:
         found = _file_or_gz(path)
         name = offered_name(path.name, str(path))
         self._decompress = found.name != path.name
+        self.linked = self.linked and not self._decompress
         size = None if self._decompress else found.stat().st_size
         self.offers = [Offer(source.target(name, single=True), str(found), bytes=size)]
 
@@ -54,7 +55,7 @@ class FileSnapshot:
         """Copy or link; a copy starts from the beginning, since nothing says that the rest still fits."""
         own = Path(offer.name)
         partial.unlink(missing_ok=True)
-        if self._link and not self._decompress:
+        if self.linked:
             try:
                 os.link(own.resolve(), partial)
             except OSError as error:

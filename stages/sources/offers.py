@@ -44,12 +44,14 @@ class Snapshot(Protocol):
     origin   what the manifest records: kind and address, at what commit. No times, no machine names
     frozen   True where the origin names its content for good (a commit)
     trusted  True where DVC itself builds the content, so that a change is a rebuild and no surprise
+    linked   True where files are linked instead of copied, so that they take no room
     """
 
     origin: dict[str, Any]
     offers: list[Offer]
     frozen: bool
     trusted: bool
+    linked: bool
 
     def digest_of(self, offer: Offer, watch: Watch) -> Digest | None:
         """Digest of the offered file if the mirror can tell it without delivering the file; else None. Raises MirrorError."""

@@ -124,6 +124,19 @@ def test_whole_fetch_says_what_it_did_and_leaves_no_second_copy_in_the_clients_c
     assert sum(path.stat().st_size for path in cached) < 100_000
 
 
+def test_file_that_cannot_be_written_is_one_line_and_is_gone_on_with(hub, params, tmp_path):
+    """A limit on the size of files stands in for a full disk: the same error of the system on the same call."""
+    out = tmp_path / "raw"
+    limit = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000)); "
+    code = f"{limit}sys.argv = {command(params, out)[2:]!r}; runpy.run_module('stages.fetch', run_name='__main__')"
+    env = environment(hub, tmp_path)
+    limited = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
+    assert limited.returncode == 1
+    assert f"FetchError: {out}: File too large. Complete files are kept" in limited.stderr
+    assert "Traceback" not in limited.stderr
+    assert_goes_on(hub, params, out, tmp_path)
+
+
 def test_offline_is_honoured_and_the_manifest_says_what_has_to_be_there(hub, params, tmp_path):
     out = tmp_path / "raw"
     offline = environment(hub, tmp_path, HF_HUB_OFFLINE="1")

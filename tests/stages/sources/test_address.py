@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from typing import Any
@@ -46,6 +47,27 @@ def test_file_that_the_manifest_knows_is_not_asked_for_again(served, fetched, ou
     served.calm()
     assert fetched(source(served)).fetched == 0
     assert not served.log()
+
+
+def test_another_address_is_asked_though_the_file_of_the_first_is_there(served, fetched, out):
+    (served.root / "files/other.jsonl").write_bytes(b"other")
+    fetched(source(served))
+    with pytest.raises(FetchError, match=r"train\.jsonl has changed"):
+        fetched(source(served, "other.jsonl"))
+    fetched(source(served, "other.jsonl"), accept_changes=True)
+    assert contents(out) == {"train.jsonl": b"other"}
+
+
+def test_file_of_an_interrupted_fetch_is_kept_only_for_its_own_address(served, fetched, out):
+    (served.root / "files/other.jsonl").write_bytes(b"other")
+    missing = source(served, "missing.jsonl")
+    missing = dataclasses.replace(missing, into="missing.jsonl")
+    for address, log in (("annotations.jsonl", 1), ("annotations.jsonl", 0), ("other.jsonl", 1)):
+        served.calm()
+        with pytest.raises(FetchError, match="HTTP 404"):
+            fetched(source(served, address), missing)
+        assert len([entry for entry in served.log("plain") if entry["status"] == 200]) == log
+    assert contents(out) == {"train.jsonl": b"other"}
 
 
 def test_cut_body_is_continued_while_the_server_names_the_same_version(served, fetched, out):

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.sources.digests import Digest, Hasher, digest_file
-from stages.sources.offers import Offer
 
 
 @given(st.lists(st.binary(max_size=40)))
@@ -34,12 +33,3 @@ def test_blob_id_is_the_one_git_computes(tmp_path, content):
     digest = digest_file(path, git=True, advance=read.append)
     assert digest.git_blob == expected
     assert sum(read) == digest.bytes == len(content)
-
-
-def test_difference_names_the_first_fact_that_does_not_hold():
-    digest = Digest(3, "a" * 64, "b" * 40)
-    assert Offer("t", "n").difference(digest) is None
-    assert Offer("t", "n", 3, "a" * 64, "b" * 40).difference(digest) is None
-    assert Offer("t", "n", bytes=1000).difference(digest) == "has 3 bytes, expected 1,000"
-    assert Offer("t", "n", sha256="c" * 64).difference(digest) == f"has sha256 {'a' * 64}, expected {'c' * 64}"
-    assert Offer("t", "n", git_blob="c" * 40).difference(digest) == f"has git blob id {'b' * 40}, expected {'c' * 40}"

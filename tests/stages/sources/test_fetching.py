@@ -217,7 +217,7 @@ def test_second_fetch_at_the_same_time_is_refused(hub, repository, fetched, out)
     )
     first = threading.Thread(target=fetched, args=(source,))
     first.start()
-    while not (out / ".fetch/busy").exists():
+    while not hub.log("resolve"):  # it is at work on the files, so it holds the folder
         first.join(0.01)
     with pytest.raises(FetchError, match="another fetch is at work here"):
         fetched(source)
