@@ -59,6 +59,7 @@ class State:
         self.faults = Faults()
         self.access: dict[str, dict[str, Any]] = {}
         self.log: list[dict[str, Any]] = []
+        self.listing: tuple[tuple[str, str, bool], list[dict[str, Any]]] | None = None
         self.storage_port = 0
 
 
@@ -135,7 +136,7 @@ class Handler(BaseHTTPRequestHandler):
             self._json({**basic, "gated": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0, "siblings": siblings})
         elif operation == "tree":
             recursive = query.get("recursive", ["false"])[0].lower() in ("true", "1")
-            entries = self._entries(snapshot, rest, recursive=recursive)
+            entries = self._listing(snapshot, rest, recursive)
             start = int(query.get("cursor", ["0"])[0])
             headers = {"X-Repo-Commit": snapshot.commit}
             if start + PAGE < len(entries) and self._fault("last-page") is None:
@@ -224,6 +225,15 @@ class Handler(BaseHTTPRequestHandler):
     def _visible(self, snapshot: Snapshot, operation: str) -> list[str]:
         faults = self.server.state.faults
         return [path for path in snapshot.blobs if faults.take("hide", operation, path) is None]
+
+    def _listing(self, snapshot: Snapshot, below: str, recursive: bool) -> list[dict[str, Any]]:
+        """The entries, made once for all pages of a listing unless a fault may change them."""
+        state, key = self.server.state, (snapshot.commit, below, recursive)
+        if state.faults:
+            return self._entries(snapshot, below, recursive=recursive)
+        if state.listing is None or state.listing[0] != key:
+            state.listing = (key, self._entries(snapshot, below, recursive=recursive))
+        return state.listing[1]
 
     def _entries(self, snapshot: Snapshot, below: str, *, recursive: bool = True) -> list[dict[str, Any]]:
         """The listing of a folder as the Hub sends it, folders included."""
