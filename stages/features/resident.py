@@ -115,6 +115,7 @@ class Fused:
     def batch(self, ids: Sequence[str] | Sequence[int] | NDArray[Any] | Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) float32 zero padded and (B, T) bool mask on `device`; T is the longest of the batch."""
         positions = self.positions(ids)
+        self.read_ahead(positions)
         longest = int(self._lengths[positions].max(initial=0))
         there = self._send(positions)
         steps = torch.arange(longest, device=self.device)
@@ -135,6 +136,14 @@ class Fused:
                 _finish(rows, self._scales[number][index], part)
                 column += store.info.width
         return values.view(len(positions), longest, self.width), mask
+
+    def read_ahead(self, ids: Sequence[str] | Sequence[int] | NDArray[Any] | Tensor) -> None:
+        """Have the disk begin with items that a later `batch` will ask for. Only the mapped form has anything to do."""
+        if self.residence == "mapped":
+            positions = self.positions(ids)
+            lengths = self._lengths[positions].tolist()
+            for store, first in zip(self.stores, self._first, strict=True):
+                store.read_ahead(list(zip(first[positions].tolist(), lengths, strict=True)))
 
     def _choose(self, budget_bytes: int) -> str:
         cells = (self.rows + 1) * self.width
@@ -201,9 +210,8 @@ class Fused:
         store = self.stores[number]
         rows = self._scratched(number, len(positions) * longest, _torch_dtype(store), host=True)
         block = rows.numpy().reshape(len(positions), longest, store.info.width)
-        spans = [(int(self._first[number][position]), int(self._lengths[position])) for position in positions]
-        store.read_ahead(spans)
-        for row, (start, length) in enumerate(spans):
+        starts, lengths = self._first[number][positions].tolist(), self._lengths[positions].tolist()
+        for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
             store.copy_span(start, block[row, :length])
             block[row, length:] = 0
         return rows.to(self.device)  # blocking, so the scratch memory is free again
@@ -212,7 +220,8 @@ class Fused:
         """(rows, D) of the next buffer in turn, enlarged where needed."""
         self._turn = (self._turn + 1) % BUFFERS
         if self._buffers[self._turn].numel() < rows * self.width:
-            self._buffers[self._turn] = _memory(rows, self.width, torch.float32, self.device).view(-1)
+            with torch.inference_mode(False):  # a buffer that validation enlarged is written to by training afterwards
+                self._buffers[self._turn] = _memory(rows, self.width, torch.float32, self.device).view(-1)
         return self._buffers[self._turn][: rows * self.width].view(rows, self.width)
 
     def _scratched(self, number: int, rows: int, dtype: torch.dtype, *, host: bool = False) -> Tensor:
@@ -221,7 +230,8 @@ class Fused:
         key = (width, dtype, str(device))
         if key not in self._scratch or self._scratch[key].numel() < rows * width:
             pinned = host and self.device.type == "cuda"
-            self._scratch[key] = torch.empty(rows * width, dtype=dtype, device=device, pin_memory=pinned)
+            with torch.inference_mode(False):
+                self._scratch[key] = torch.empty(rows * width, dtype=dtype, device=device, pin_memory=pinned)
         return self._scratch[key][: rows * width].view(rows, width)
 
     def _send(self, positions: NDArray[np.int64]) -> Tensor:
