@@ -40,8 +40,8 @@ class Processes:
         # Imported here: two seconds that a single process need not wait.
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
-        # Some methods have parameters that a pass does not reach; buffers are kept equal by the methods themselves.
-        form = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+        # Some methods have parameters that a pass does not reach.
+        form = DistributedDataParallelKwargs(find_unused_parameters=True)
         accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[form])
         return cls(
             device=accelerator.device, rank=accelerator.process_index, count=accelerator.num_processes, accelerator=accelerator

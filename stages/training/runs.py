@@ -40,7 +40,7 @@ class RunRecord:
 
     method, model     name in models/methods/, and its Config as plain values
     widths            channels per stream
-    confounders       (K, D) of the dictionary per stream that the model was built with
+    confounders       (K, ...) of the dictionary per stream that the model was built with
     dataset, features names of the feature stores per stream, in the order in which they are fused
     fps               clips per second of the video features
     seed, train       of the training, as plain values; None for imported weights
@@ -52,7 +52,7 @@ class RunRecord:
     method: str
     model: dict[str, Any]
     widths: dict[str, int]
-    confounders: dict[str, tuple[int, int]]
+    confounders: dict[str, tuple[int, ...]]
     dataset: str
     features: dict[str, tuple[str, ...]]
     fps: float
@@ -86,7 +86,7 @@ def read_record(folder: Path) -> RunRecord:
     names = {field.name for field in dataclasses.fields(RunRecord)}
     if unknown := sorted(set(content) - names):
         raise RunError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(names))}")
-    content["confounders"] = {name: (int(k), int(d)) for name, (k, d) in content["confounders"].items()}
+    content["confounders"] = {name: tuple(map(int, shape)) for name, shape in content["confounders"].items()}
     content["features"] = {name: tuple(stores) for name, stores in content["features"].items()}
     return RunRecord(**content)
 

@@ -78,6 +78,19 @@ def test_evaluation_runs_in_order_and_without_targets(feed):
     assert places == [([0, 1, 2], 3, None), ([3], 1, None)]
 
 
+@pytest.mark.parametrize("budget", [10**6, 170, 0])
+def test_training_may_follow_a_validation_with_larger_batches(tmp_path, budget):
+    tiny.write_store(tmp_path, "clip", {video: np.ones((length, 3)) for video, length in LENGTHS.items()})
+    store = FeatureStore.open(tmp_path / "clip.zarr")
+    source = Fused([store], normalise=True, budget_bytes=budget, ids=store.ids)
+    with torch.inference_mode():
+        for _ in range(3):
+            source.batch(["b", "b", "a"])
+    for _ in range(3):
+        values, _ = source.batch(["a"])
+        torch.nn.Linear(3, 1)(values).sum().backward()
+
+
 def test_padding_to_a_multiple_adds_only_padding(sources):
     wide, plain = feed_of(sources, pad_multiple=8), feed_of(sources)
     batch = {name: value.clone() for name, value in vars(wide.batch(np.arange(3))).items()}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stages.training.processes import Processes
+from tests.stages import tiny
 from tests.stages.tiny import ROOT
 
 
@@ -42,3 +43,12 @@ def test_two_processes_train_as_one_and_keep_their_memories_equal(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("is content") == 2
+
+
+def test_the_stage_starts_its_processes_itself(tmp_path):
+    work = tiny.make(tmp_path / "tiny", videos=12)
+    work.write_params(train={"processes": 2, "epochs": 1})
+    process = work.train_process(tmp_path / "run")
+    _, messages = process.communicate(timeout=300)
+    assert process.returncode == 0, messages[-3000:]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["config.json", "history.csv", "model.safetensors"]
