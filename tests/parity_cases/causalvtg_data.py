@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,7 +27,6 @@ SECONDS = 1e-4
 RATES = 1e-9  # relative
 SOURCES = {"set1": ("clip", "slowfast"), "set2": ("internvideo2",)}
 MIN_DURATION = 5.0
-BATCHED = (1, 3, 6)
 LLOYD_STEPS = 300  # the default of the library at its pinned version
 
 
@@ -41,7 +41,8 @@ def dataset(case: Case, check: Comparison) -> None:
             for index, sample in enumerate(samples):
                 _record(feed, index, f"{name}/{sample.query_id}", check)
             if name == "set1":
-                _collated(feed, [kept.index(qid) for qid in BATCHED], check)
+                batched = re.findall(r"\d+", case.config["batch"].split("qids")[1].split("(")[0])
+                _collated(feed, [kept.index(int(qid)) for qid in batched], check)
 
 
 def _sample(label: Mapping[str, Any]) -> MomentSample:

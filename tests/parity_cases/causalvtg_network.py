@@ -258,7 +258,7 @@ def train_loop(case: Case, check: Comparison) -> None:
         weight_decay=hyper["weight_decay"],
         schedule="step",
         warmup_steps=hyper["warmup_steps"],
-        warmup_ratio=hyper["warmup_ratio"],
+        warmup_ratio=hyper.get("warmup_ratio", 0.001),
         steps=tuple(hyper["step"]),
         clip_norm=hyper["max_norm"],
     )

@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from stages.metrics.answerability import says_no_answer
 from stages.metrics.contract import Request, load_benchmark
+from stages.metrics.queries import predictions_of, truth_of
+from stages.metrics.records import read_records
 from stages.predictions.moments import postprocess as suppressed
 from stages.predictions.moments import submission_record
 from tests.parity import Case, Comparison
@@ -51,15 +52,14 @@ def eval_unanswerable(case: Case, check: Comparison) -> None:
         files = {role: _lines(Path(folder) / f"{role}.jsonl", case.config[key]) for role, key in _ROLES.items()}
         profiles = {"vtg": "reference_metrics", "vtg_by_record": "metrics_with_unique_pair_ids"}
         scored = load_benchmark("charades_sta_rf").score(Request(files=files, profiles=tuple(profiles)))
+        predictions, truth = (read_records(files[role]) for role in _ROLES)
     for profile, key in profiles.items():
         expected, ours = case.config[key], scored.profiles[profile]["rounded"]
         ours = ours.get("brief", ours)
         for name, value in expected.items():
             check.close(f"{key}/{name}", ours[name], 1e-9, expected=value)
-    truth = case.config["ground_truth"]
-    rejected = np.array([record["relavent_score"] <= 0.5 for record in case.config["submission"]])
-    check.exact("answerable_pred", ~rejected)
-    check.exact("answerable_gt", np.array([not record["no_answer"] for record in truth]))
+    check.exact("answerable_pred", ~says_no_answer(predictions_of(predictions)))
+    check.exact("answerable_gt", truth_of(truth).unanswerable == 0)
 
 
 _ROLES = {"predictions": "submission", "ground_truth": "ground_truth"}
