@@ -62,3 +62,28 @@ def test_raw_rows_are_mapped_with_gradient_at_every_look():
     memory().sum().backward()
     assert memory.map.inner.weight.grad is not None
     assert not memory.rows.requires_grad
+
+
+def _observed_together(rank: int, file: str, out: str) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    memory = observed_memory()
+    memory.observe(observations()[:3] if rank == 0 else observations()[3:])
+    torch.save(memory.rows, f"{out}{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def observed_memory() -> Memory:
+    torch.manual_seed(0)
+    return Memory(torch.randn(4, 6), d_model=4, dropout=0.0, mapped=False)
+
+
+def observations() -> torch.Tensor:
+    return torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
+
+
+def test_several_processes_end_with_the_memory_of_one(tmp_path):
+    torch.multiprocessing.spawn(_observed_together, (str(tmp_path / "meeting"), str(tmp_path / "rows")), nprocs=2)
+    alone = observed_memory()
+    alone.observe(observations())
+    for rank in range(2):
+        assert torch.equal(torch.load(tmp_path / f"rows{rank}.pt", weights_only=True), alone.rows)
