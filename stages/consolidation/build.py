@@ -156,7 +156,7 @@ def copy_files(task: CopyTask) -> list[Fault]:
             rows = block[filled : filled + array.rows * row_bytes]
             try:
                 if array.dtype == task.values.dtype and array.direct(len(rows)):
-                    _read_direct(f"{task.folder}/{name}", array, rows)
+                    read_direct(f"{task.folder}/{name}", array, rows)
                 else:
                     rows[:] = _read_and_convert(f"{task.folder}/{name}", array, task)
             except FaultError as error:
@@ -171,7 +171,7 @@ def copy_files(task: CopyTask) -> list[Fault]:
     return found
 
 
-def _read_direct(path: str, array: Array, rows: memoryview) -> None:
+def read_direct(path: str, array: Array, rows: memoryview) -> None:
     """Read a member's header and its rows in one call, the rows to where they belong. Raises FaultError."""
     header = bytearray(array.skip)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -115,7 +115,8 @@ class Fused:
     def batch(self, ids: Sequence[str] | Sequence[int] | NDArray[Any] | Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) float32 zero padded and (B, T) bool mask on `device`; T is the longest of the batch."""
         positions = self.positions(ids)
-        self.read_ahead(positions)
+        if self.residence == "mapped":
+            self._read_ahead(positions)
         longest = int(self._lengths[positions].max(initial=0))
         there = self._send(positions)
         steps = torch.arange(longest, device=self.device)
@@ -137,13 +138,11 @@ class Fused:
                 column += store.info.width
         return values.view(len(positions), longest, self.width), mask
 
-    def read_ahead(self, ids: Sequence[str] | Sequence[int] | NDArray[Any] | Tensor) -> None:
-        """Have the disk begin with items that a later `batch` will ask for. Only the mapped form has anything to do."""
-        if self.residence == "mapped":
-            positions = self.positions(ids)
-            lengths = self._lengths[positions].tolist()
-            for store, first in zip(self.stores, self._first, strict=True):
-                store.read_ahead(list(zip(first[positions].tolist(), lengths, strict=True)))
+    def _read_ahead(self, positions: NDArray[np.int64]) -> None:
+        """Have the disk begin with everything that the batch will need."""
+        lengths = self._lengths[positions].tolist()
+        for store, first in zip(self.stores, self._first, strict=True):
+            store.read_ahead(list(zip(first[positions].tolist(), lengths, strict=True)))
 
     def _choose(self, budget_bytes: int) -> str:
         cells = (self.rows + 1) * self.width
