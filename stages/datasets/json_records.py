@@ -41,11 +41,23 @@ def json_lines(path: Path, quality: Quality) -> Iterator[tuple[int, str, dict[st
 
 def json_object(path: Path) -> dict[str, Any]:
     """A file that is one JSON object, as strictly as `json_lines`."""
-    text = _decode(b"".join(line for _, line in _lines(path)).removeprefix(BYTE_ORDER_MARK), str(path))
-    content = parse(text, str(path))
+    content = _whole(path)
     if not isinstance(content, dict):
         raise DatasetError(f"{path}: expected a JSON object, got {shown(content)}; fetch the file again")
     return content
+
+
+def json_array(path: Path) -> list[Any]:
+    """A file that is one JSON array with something in it, as strictly as `json_lines`."""
+    content = _whole(path)
+    if not isinstance(content, list) or not content:
+        raise DatasetError(f"{path}: expected a JSON array of records, got {shown(content)}; fetch the file again")
+    return content
+
+
+def _whole(path: Path) -> Any:
+    text = _decode(b"".join(line for _, line in _lines(path)).removeprefix(BYTE_ORDER_MARK), str(path))
+    return parse(text, str(path))
 
 
 def parse(text: str, place: str) -> Any:

@@ -10,11 +10,18 @@ RENAMED = {"ratsg_train.json.gz": "train.json.gz"}  # the collection's file name
 
 
 @pytest.fixture(scope="session")
-def published_annotations(tmp_path_factory):
-    """dataset -> a raw folder with its real annotation files, as fetch would leave it."""
+def shared_data():
+    """The folder of the real annotation files."""
     shared = Path(os.environ.get("DOFLOW_SHARED") or ROOT / "../shared") / "data"
     if not shared.is_dir():
         pytest.skip(f"no real annotation files at {shared}; set DOFLOW_SHARED")
+    return shared.resolve()
+
+
+@pytest.fixture(scope="session")
+def published_annotations(tmp_path_factory, shared_data):
+    """dataset -> a raw folder with its real annotation files, as fetch would leave it."""
+    shared = shared_data
 
     def raw(dataset, *, leave_out=()):
         folder = tmp_path_factory.mktemp(dataset) / "annotations"

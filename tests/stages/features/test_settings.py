@@ -1,8 +1,10 @@
+from typing import Any
+
 import pytest
 
 from stages.features.settings import Feature
 
-GIVEN = {"kind": "clip", "files": "clip", "format": "npz", "key": "features", "width": 4, "extractor": "made up"}
+GIVEN: Any = {"kind": "clip", "files": "clip", "format": "npz", "key": "features", "width": 4, "extractor": "made up"}
 
 
 @pytest.mark.parametrize(
