@@ -23,6 +23,7 @@ from typing import Any
 import yaml
 
 from tests import workspace
+from tests.hub_process import running_hub
 
 TEMPLATES = workspace.ROOT / "tests" / "data" / "rehearsal"
 REPOSITORY = "planted/rehearsal"
@@ -40,8 +41,8 @@ def rehearse(
     figures: dict[str, Any] = {"stages": {}}
     stages = figures["stages"]
     stages["world"] = repro(work, "world@rehearsal")
-    with LoopbackHub(work) as endpoint:
-        stages["fetch"] = repro(work, f"fetch@{dataset}", HF_ENDPOINT=endpoint)
+    with running_hub(hub_root(work)) as hub:
+        stages["fetch"] = repro(work, f"fetch@{dataset}", HF_ENDPOINT=hub.endpoint)
     stages["consolidate"] = repro(work, f"consolidate@{dataset}")
     for name in dictionaries:
         stages[f"dictionary {name}"] = repro(work, f"dictionary@{name}")
@@ -73,42 +74,14 @@ def repro(work: Path, target: str, **environment: str) -> dict[str, float]:
     return {"seconds": round(time.perf_counter() - start, 1), "peak_gib_so_far": round(peak, 2)}
 
 
-class LoopbackHub:
-    """The loopback Hub, serving the world's upstream folder as a data set repository; the value is its address."""
-
-    def __init__(self, work: Path) -> None:
-        self.root = work / "data" / "hub"
-        owner, name = REPOSITORY.split("/")
-        link = self.root / "datasets" / owner / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        if not link.is_symlink():
-            link.symlink_to((work / "data" / "worlds" / "rehearsal" / "upstream").resolve())
-
-    def __enter__(self) -> str:
-        port_file = self.root / "port"
-        port_file.unlink(missing_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "tests.hub_server",
-            "--root",
-            str(self.root),
-            "--port",
-            "0",
-            "--port-file",
-            str(port_file),
-        ]
-        self.process = subprocess.Popen(command, cwd=workspace.ROOT)
-        deadline = time.monotonic() + 120
-        while not port_file.exists() or not port_file.read_text().strip():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("the loopback Hub did not start")
-            time.sleep(0.1)
-        return f"http://127.0.0.1:{port_file.read_text().strip()}"
-
-    def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait(timeout=30)
+def hub_root(work: Path) -> Path:
+    """A folder in which the world's upstream files are a data set repository."""
+    root = work / "data" / "hub"
+    link = root / "datasets" / REPOSITORY
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.is_symlink():
+        link.symlink_to((work / "data" / "worlds" / "rehearsal" / "upstream").resolve())
+    return root
 
 
 def folder_bytes(folder: Path) -> int:
