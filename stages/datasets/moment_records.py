@@ -8,6 +8,7 @@
     relevant_clip_ids     indices of 2-second clips that were rated                       highlight detection only
     saliency_scores       three raters' 0..4 for each of these clips                      highlight detection only
     no_answer             true: the query cannot be answered; the window is a placeholder      relevance feedback only
+    kind                  hard or easy, of a query without answer                              planted worlds only
 
 Moment-DETR introduced the layout; Lighthouse and CausalVTG use it for other data sets too.
 """
@@ -28,7 +29,7 @@ from stages.datasets.schema import DatasetError, MomentSample, Quality
 Record = tuple[int, str, dict[str, Any]]  # number in the file, the record as published, its content
 
 KNOWN_KEYS = frozenset(
-    ("qid", "query", "duration", "vid", "relevant_windows", "relevant_clip_ids", "saliency_scores", "no_answer")
+    ("qid", "query", "duration", "vid", "relevant_windows", "relevant_clip_ids", "saliency_scores", "no_answer", "kind")
 )
 PLACEHOLDER = (0.0, 0.001)  # the window of unanswerable records
 CLIP_SECONDS = 2  # of the rated clips, whatever the features' rate

@@ -4,7 +4,7 @@ upstream/<view>         <video id>.npz    features (T, D)                       
 upstream/<like>_text    qid<qid>.npz      last_hidden_state (L, D), pooler_output (D,)
 upstream/annotations    <split>.jsonl     qid, query, duration, vid, relevant_clip_ids, saliency_scores, relevant_windows
                         rf_<split>.jsonl  qid, query, duration, vid, relevant_windows, no_answer; (vid, qid) is the key,
-                                          a pair without answer has the window [0, 0.001]
+                                          a pair without answer has the window [0, 0.001] and `kind`: hard or easy
 truth                   videos, events, queries, unanswerable (parquet); concepts.npz (vectors and lifts)
 """
 
@@ -148,7 +148,7 @@ def robustness_records(query: Query, pairs: Sequence[truth.Unanswerable]) -> Ite
     windows = [[query.event.start, query.event.end]]
     yield _robustness_record(query, query.video, windows, no_answer=False)
     for pair in pairs:
-        yield _robustness_record(query, pair.video, [NO_ANSWER_WINDOW], no_answer=True)
+        yield {**_robustness_record(query, pair.video, [NO_ANSWER_WINDOW], no_answer=True), "kind": pair.kind}
 
 
 def _robustness_record(query: Query, video: Video, windows: list[list[float]], *, no_answer: bool) -> dict[str, object]:
