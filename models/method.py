@@ -45,7 +45,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def forward(self, batch: Any, draws: Any) -> Any:
-        """One pass; does not branch on train or test and never writes into the batch."""
+        """One pass; does not branch on train or test and never writes into the batch. `draws` None: only what decode needs."""
         raise NotImplementedError
 
     def losses(self, output: Any, batch: Any) -> dict[str, Tensor]:

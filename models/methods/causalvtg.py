@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping as Named
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import torch
@@ -116,6 +116,18 @@ class Draws:
     positive: Tensor
 
 
+_Pair = tuple[Tensor, Tensor]  # of the video and of the query
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Real:
+    """Of the rows of one pass: masks clips (B, T) and tokens (B, L), positional code places (B, T, C) of the clips."""
+
+    clips: Tensor
+    tokens: Tensor
+    places: Tensor
+
+
 @dataclass(frozen=True, kw_only=True)
 class Negatives:
     """The shifted and the hard foreign video of every sample, in this order.
@@ -211,31 +223,25 @@ class Model(Method):
         length = batch.video.shape[1]
         if self.deviates.padded_points and length > RELEASED_CLIPS:
             raise ValueError(f"{length} clips: padded_points (released) holds at most {RELEASED_CLIPS}; use corrected numerics")
-        n = torch.full_like(lengths(batch.video_mask), length) if self.deviates.padded_lengths else lengths(batch.video_mask)
-        places = sinusoid(n, length, self.config.hidden)  # (B, T, C)
+        n = lengths(batch.video_mask)
+        n = torch.full_like(n, length) if self.deviates.padded_lengths else n
+        real = _Real(clips=batch.video_mask, tokens=batch.query_mask, places=sinusoid(n, length, self.config.hidden))
         # The first normalisation sees no dropout: its result serves all three passes.
         clips = self.video_map.norm_in(torch.cat((batch.video, clip_endpoints(n, length)), dim=-1))  # (B, T, D_v + 2)
         tokens = self.query_map.norm_in(batch.query)  # (B, L, D_q)
         dictionaries = self.video_memory(), self.query_memory()
 
-        video, query = self.encode(clips, batch.video_mask, tokens, batch.query_mask, dictionaries)
-        grounded = self.ground(video, batch.video_mask, query, batch.query_mask, places)  # (B, T, C)
-        answerable = self.answerable_logit(grounded, batch.video_mask, query, batch.query_mask)
+        video, query = self.encode(clips, tokens, real, dictionaries)
+        grounded = self.ground(video, query, real)  # (B, T, C)
         negatives = None
         if draws is not None:
-            index, foreign = self.foreign_videos(batch, query)
-            foreign_logits = []
-            for other in index:
-                mask = batch.video_mask[other]
-                if self.config.share_trunk or not self.training:
-                    other_video, own_query = video[other], query
-                else:
-                    other_video, own_query = self.encode(clips[other], mask, tokens, batch.query_mask, dictionaries)
-                other_grounded = self.ground(other_video, mask, own_query, batch.query_mask, places[other])
-                foreign_logits.append(self.answerable_logit(other_grounded, mask, own_query, batch.query_mask))
-            negatives = Negatives(index=index, logits=torch.stack(foreign_logits), foreign=foreign)
+            # Without dropout the rows are the same in every pass.
+            shared = (video, query) if self.config.share_trunk or not self.training else None
+            index, foreign = self.foreign_videos(batch.video_group, self.mean(query, real.tokens))
+            passes = [self.foreign_pass(other, clips, tokens, real, dictionaries, shared) for other in index]
+            negatives = Negatives(index=index, logits=torch.stack(passes), foreign=foreign)
 
-        rectified = F.relu(grounded)  # everything below reads the rectified rows, the relevance head above does not
+        rectified = F.relu(grounded)  # everything below reads the rectified rows, the relevance head does not
         levels = self.pyramid(rectified)
         sizes = level_sizes(length, self.config.strides)
         point_mask = self.point_mask(batch.video_mask, sizes)  # (B, P)
@@ -250,36 +256,40 @@ class Model(Method):
             point_mask=point_mask,
             sizes=sizes,
             similarity=similarity,
-            answerable=answerable,
+            answerable=self.answerable_logit(grounded, query, real),
             negatives=negatives,
             positive=None if draws is None else draws.positive,
         )
 
-    def encode(
-        self, clips: Tensor, clip_mask: Tensor, tokens: Tensor, token_mask: Tensor, dictionaries: tuple[Tensor, Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def foreign_pass(
+        self, other: Tensor, clips: Tensor, tokens: Tensor, real: _Real, dictionaries: _Pair, shared: _Pair | None
+    ) -> Tensor:
+        """Relevance logits (B,) of the queries with the videos of samples `other` (B,). `shared`: rows not to be encoded anew."""
+        there = replace(real, clips=real.clips[other], places=real.places[other])
+        video, query = (shared[0][other], shared[1]) if shared else self.encode(clips[other], tokens, there, dictionaries)
+        return self.answerable_logit(self.ground(video, query, there), query, there)
+
+    def encode(self, clips: Tensor, tokens: Tensor, real: _Real, dictionaries: _Pair) -> _Pair:
         """Normalised features (B, T, D_v + 2) and (B, L, D_q) -> deconfounded rows (B, T, C) and (B, L, C)."""
         video, query = self.video_map.after_norm(clips), self.query_map.after_norm(tokens)
         if self.deviates.absorbing_mask:
-            return (
-                self.video_front_door(video, dictionaries[0], absorbed=~clip_mask),
-                self.query_front_door(query, dictionaries[1], absorbed=~token_mask),
-            )
+            video = self.video_front_door(video, dictionaries[0], absorbed=~real.clips)
+            return video, self.query_front_door(query, dictionaries[1], absorbed=~real.tokens)
         video, query = self.video_front_door(video, dictionaries[0]), self.query_front_door(query, dictionaries[1])
-        return zero_padding(video, clip_mask), zero_padding(query, token_mask)
+        return zero_padding(video, real.clips), zero_padding(query, real.tokens)
 
-    def ground(self, video: Tensor, video_mask: Tensor, query: Tensor, query_mask: Tensor, places: Tensor) -> Tensor:
+    def ground(self, video: Tensor, query: Tensor, real: _Real) -> Tensor:
         """The clips (B, T, C) in the light of the query (B, L, C): (B, T, C)."""
-        told = self.context_query(video, video_mask, query, query_mask)
+        told = self.context_query(video, real.clips, query, real.tokens)
         if self.deviates.absorbing_mask:
-            return self.decoder(told, video_mask, query, query_mask, places)
-        told = zero_padding(told, video_mask)
-        return zero_padding(self.decoder(told, video_mask, query, query_mask, places), video_mask)
+            return self.decoder(told, real.clips, query, real.tokens, real.places)
+        told = zero_padding(told, real.clips)
+        return zero_padding(self.decoder(told, real.clips, query, real.tokens, real.places), real.clips)
 
-    def answerable_logit(self, grounded: Tensor, video_mask: Tensor, query: Tensor, query_mask: Tensor) -> Tensor:
+    def answerable_logit(self, grounded: Tensor, query: Tensor, real: _Real) -> Tensor:
         """Logit (B,) that the query can be answered in the video."""
         with torch.autocast(grounded.device.type, enabled=False):
-            clips, tokens = self.mean(grounded, video_mask), self.mean(query, query_mask)
+            clips, tokens = self.mean(grounded, real.clips), self.mean(query, real.tokens)
             return self.relevance(torch.cat((clips, tokens), dim=-1))[:, 0]
 
     def mean(self, rows: Tensor, mask: Tensor) -> Tensor:
@@ -287,22 +297,20 @@ class Model(Method):
         return masked_mean(rows.float(), None if self.deviates.padded_lengths else mask)
 
     @torch.no_grad()
-    def foreign_videos(self, batch: Grounding, query: Tensor) -> tuple[Tensor, Tensor]:
+    def foreign_videos(self, video_group: Tensor, query_means: Tensor) -> _Pair:
         """The next sample and the one of the most similar query, as index (2, B), and whether its video is a foreign one (2, B).
 
-        Samples of the same video are passed over; a sample without a foreign video keeps any index and False.
+        video_group (B,), query_means (B, C). Samples of the same video are passed over; one without a foreign video keeps any index.
         """
-        means = F.normalize(self.mean(query, batch.query_mask), dim=-1)
+        size, means = len(video_group), F.normalize(query_means, dim=-1)
         alike = means @ means.T  # (B, B)
-        here = torch.arange(len(batch), device=alike.device)
-        differs = batch.video_group[:, None] != batch.video_group[None, :]
+        here = torch.arange(size, device=alike.device)
+        differs = video_group[:, None] != video_group[None, :]
         if self.deviates.shared_negative_mask:
-            index = torch.stack(((here + 1) % len(batch), alike.fill_diagonal_(-1e4).argmax(dim=1)))
+            index = torch.stack(((here + 1) % size, alike.fill_diagonal_(-1e4).argmax(dim=1)))
             return index, differs.gather(1, index[1][:, None]).T.expand(2, -1)
-        steps = (here[None, :] - here[:, None]) % len(batch)  # (B, B): how far behind sample i is sample j
-        index = torch.stack(
-            (steps.masked_fill(~differs, len(batch)).argmin(dim=1), alike.masked_fill(~differs, -2.0).argmax(dim=1))
-        )
+        steps = (here[None, :] - here[:, None]) % size  # (B, B): how far behind sample i is sample j
+        index = torch.stack((steps.masked_fill(~differs, size).argmin(dim=1), alike.masked_fill(~differs, -2.0).argmax(dim=1)))
         return index, differs.any(dim=1).expand(2, -1)
 
     def point_mask(self, video_mask: Tensor, sizes: tuple[int, ...]) -> Tensor:
