@@ -300,7 +300,7 @@ class Model(Method):
     def foreign_videos(self, video_group: Tensor, query_means: Tensor) -> _Pair:
         """The next sample and the one of the most similar query, as index (2, B), and whether its video is a foreign one (2, B).
 
-        video_group (B,), query_means (B, C). Samples of the same video are passed over; one without a foreign video keeps any index.
+        video_group (B,), query_means (B, C). Samples of the same video are passed over; where there is no other, any.
         """
         size, means = len(video_group), F.normalize(query_means, dim=-1)
         alike = means @ means.T  # (B, B)
