@@ -100,13 +100,15 @@ def _several_truths(predicted: Ragged, true: Ragged, undefined_matches: bool) ->
         undefined_matches,
     )
     free = np.ones((queries, t, g), dtype=np.bool_)
+    free_rows = free.reshape(queries * t, g)  # the same memory: one row per query and threshold
     hits = np.zeros((queries, t, p), dtype=np.bool_)
-    limits = np.array(THRESHOLDS)
+    rows, limits = np.arange(queries * t), np.tile(THRESHOLDS, queries)
     for k in range(p):
-        overlap = np.where(free, iou[:, None, k], -1.0)  # (Q, T, G)
-        best = overlap.argmax(axis=2)[..., None]  # (Q, T, 1)
-        hits[:, :, k] = np.take_along_axis(overlap, best, axis=2)[..., 0] >= limits
-        np.put_along_axis(free, best, np.take_along_axis(free, best, axis=2) & ~hits[:, :, k, None], axis=2)
+        overlap = np.where(free, iou[:, None, k], -1.0).reshape(queries * t, g)
+        best = overlap.argmax(axis=1)
+        hit = overlap[rows, best] >= limits
+        free_rows[rows[hit], best[hit]] = False
+        hits[:, :, k] = hit.reshape(queries, t)
     return _area(hits, true.lengths)
 
 
