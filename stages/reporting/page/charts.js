@@ -141,7 +141,7 @@ const charts = (() => {
 
   function curves(place, groups) {
     for (const group of groups) {
-      if (group.group) place.append(node("h3", {}, group.group));
+      place.append(node("h3", {}, `${group.group}, by ${group.x}`));
       const multiples = node("div", { class: "multiples" });
       place.append(multiples);
       for (const series of group.series) {
@@ -149,10 +149,10 @@ const charts = (() => {
         multiples.append(node("div", { class: "card" }, node("h3", {}, series.name), chart));
         const last = series.points[series.points.length - 1];
         responsive(chart, (width) => Plot.plot({
-          ...COMMON, width, height: 150, marginLeft: 48, marginRight: 12, marginTop: 8, marginBottom: 30,
+          ...COMMON, width, height: 140, marginLeft: 48, marginRight: 12, marginTop: 8, marginBottom: 24,
           ariaLabel: `${series.column} over ${group.x}`,
           ariaDescription: `from ${series.points[0][1]} to ${last[1]} in ${series.points.length} points`,
-          x: { label: group.x, labelArrow: "none", ticks: 4, tickFormat: (x) => (Number.isInteger(x) ? x.toLocaleString("en") : "") },
+          x: { label: null, ticks: 4, tickFormat: (x) => (Number.isInteger(x) ? x.toLocaleString("en") : "") },
           y: { label: null, ticks: 4, grid: true, nice: true, tickFormat: plain },
           marks: [
             Plot.lineY(series.points, { x: "0", y: "1", stroke: "var(--s1)", strokeWidth: 2 }),
