@@ -131,7 +131,7 @@ def _run(path: Path) -> Iterator[Line]:
     yield "run", f"{record['run']}: method {record['method']} on {record['dataset']!r}"
     yield from ((f"features {stream}", " + ".join(names)) for stream, names in sorted(record["features"].items()))
     yield "widths", _pairs(record["widths"])
-    yield "confounders", _pairs({name: f"{rows} x {width}" for name, (rows, width) in record["confounders"].items()})
+    yield "confounders", _pairs({name: " x ".join(map(str, shape)) for name, shape in record["confounders"].items()})
     yield "time base", f"{record['fps']:g} clips per second"
     yield "seed", record["seed"]
     yield "selection", _pairs(record["selection"] or {}) or "last epoch, or imported weights"

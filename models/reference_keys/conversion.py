@@ -35,7 +35,7 @@ class Converted:
 
     model: dict[str, Any]
     widths: dict[str, int]
-    confounders: dict[str, tuple[int, int]]
+    confounders: dict[str, tuple[int, ...]]
     weights: dict[str, Tensor]
     assumed: dict[str, Any]
 
