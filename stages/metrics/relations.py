@@ -1,0 +1,118 @@
+"""Visual relation detection: relations of moving objects, found and named.
+
+    viou(t, t') = shared volume / (volume t + volume t' - shared volume),  a relation's overlap: the smaller of subject and object
+
+Boxes are inclusive pixels [left, top, right, bottom], one per frame of [first, last + 1). Source: the VidVRD evaluation (Shang et
+al., ACM MM 2017), as in the project's metric definitions; it accumulates in 32-bit floats, so values agree to 1e-6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Triplet = tuple[str, str, str]
+Float = NDArray[np.float64]
+OVERLAP = 0.5
+RECALL_AT, PRECISION_AT = (50, 100), (1, 5, 10)
+
+
+@dataclass(frozen=True)
+class Relation:
+    """frames [first, end); subject, object (T, 4) boxes; score is None in the ground truth."""
+
+    triplet: Triplet
+    first: int
+    end: int
+    subject: Float
+    object: Float
+    score: float | None = None
+
+
+def volume(boxes: Float) -> float:
+    """Pixels of all boxes together."""
+    return float(((boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)).sum())
+
+
+def viou(one: Float, other: Float, first: int, second: int) -> float:
+    """Of two trajectories that begin in the frames `first` and `second`; 0 without a frame in common."""
+    begin, end = max(first, second), min(first + len(one), second + len(other))
+    if begin >= end:
+        return 0.0
+    a, b = one[begin - first : end - first], other[begin - second : end - second]
+    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]) + 1
+    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]) + 1
+    shared = float((np.maximum(width, 0) * np.maximum(height, 0)).sum())
+    union = volume(one) + volume(other) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def overlap(one: Relation, other: Relation) -> float:
+    """The smaller viou of both objects."""
+    subject = viou(one.subject, other.subject, one.first, other.first)
+    return min(subject, viou(one.object, other.object, one.first, other.first)) if subject > 0 else 0.0
+
+
+def ranked(predictions: Sequence[Relation]) -> list[Relation]:
+    """By falling score; equal scores keep their order."""
+    return sorted(predictions, key=lambda relation: -(relation.score or 0.0))
+
+
+def hits(predictions: Sequence[Relation], truth: Sequence[Relation]) -> NDArray[np.bool_]:
+    """(P,) which ranked predictions find a true relation no better one has: same triplet, largest overlap of at least 0.5."""
+    free = [True] * len(truth)
+    out = np.zeros(len(predictions), dtype=np.bool_)
+    for place, prediction in enumerate(predictions):
+        best, found = OVERLAP, None
+        for index, relation in enumerate(truth):
+            if free[index] and relation.triplet == prediction.triplet:
+                value = overlap(prediction, relation)
+                if value > best or (found is None and value >= best):
+                    best, found = value, index
+        if found is not None:
+            free[found], out[place] = False, True
+    return out
+
+
+def average_precision(found: NDArray[np.bool_], positives: int) -> float:
+    """Area under the envelope of precision over recall."""
+    if not found.any():
+        return 0.0
+    precision = np.cumsum(found) / np.arange(1, len(found) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(envelope[found].sum() / positives)
+
+
+def tagging_precision(predictions: Sequence[Relation], truth: Sequence[Relation], count: int) -> float:
+    """Right triplets among the first `count` distinct ones, or among as many as there are; 0 without any."""
+    distinct = list(dict.fromkeys(relation.triplet for relation in predictions))[:count]
+    known = {relation.triplet for relation in truth}
+    return sum(triplet in known for triplet in distinct) / len(distinct) if distinct else 0.0
+
+
+def relation_scores(predictions: Mapping[str, Sequence[Relation]], truth: Mapping[str, Sequence[Relation]]) -> dict[str, float]:
+    """mAP, R@50, R@100, P@1, P@5, P@10 as fractions over the videos of `truth` that have a relation, at least one of them."""
+    videos = [video for video, relations in truth.items() if relations]
+    ordered = {video: ranked(predictions.get(video, ())) for video in videos}
+    found = {video: hits(ordered[video], truth[video]) for video in videos}
+    positives = sum(len(truth[video]) for video in videos)
+    out = {"mAP": sum(average_precision(found[video], len(truth[video])) for video in videos) / len(videos)}
+    out |= {f"R@{n}": float(sum(found[video][:n].sum() for video in videos)) / positives for n in RECALL_AT}
+    out |= {
+        f"P@{n}": sum(tagging_precision(ordered[video], truth[video], n) for video in videos) / len(videos) for n in PRECISION_AT
+    }
+    return out
+
+
+def unseen(truth: Mapping[str, Sequence[Relation]], training: set[Triplet]) -> dict[str, list[Relation]]:
+    """The true relations whose triplet does not occur in training."""
+    return {video: [one for one in several if one.triplet not in training] for video, several in truth.items()}
+
+
+def limited(predictions: Mapping[str, Sequence[Relation]], truth: Mapping[str, Sequence[Relation]]) -> dict[str, list[Relation]]:
+    """The predictions whose triplet occurs among the true relations of any video."""
+    known = {one.triplet for several in truth.values() for one in several}
+    return {video: [one for one in several if one.triplet in known] for video, several in predictions.items()}
