@@ -18,7 +18,7 @@ class Encoded:
 
     rows (B, T, D), mask (B, T) bool     one vector per element, zero on padding
     summary (B, D)                       the whole sequence
-    counted (B, T) bool                  elements that share in a pooling softmax: those of `mask`, unless a reference pools padding
+    counted (B, T) bool                  those that share in a pooling softmax: as in `mask`, unless a reference pools padding
     """
 
     rows: Tensor
