@@ -135,3 +135,45 @@ class GroundedAnswer:
     scores: Tensor
     weights: Tensor
     span: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions(Batch):
+    """Questions on videos, given as stored features: open-ended (answer = a class) or with M candidates each. L words, O objects.
+
+    video (B, T, D_v), video_mask (B, T) bool                       clips or frames, padding behind, zero there
+    answer (B,) int64                                               class or candidate; -1: none is right; None at inference
+    video_index (B,) int64                                          the video's place among the training videos, -1: none of them
+    question (B, L, D_q), question_mask (B, L) bool                 words of the question alone; None if only candidates are
+    candidates (B, M, L', D_q), candidates_mask (B, M, L') bool     words of the question with each candidate; None if open-ended
+    objects (B, T, O, D_o), objects_mask (B, T, O) bool             regions of every frame with their boxes; None without
+    """
+
+    video: Tensor
+    video_mask: Tensor
+    answer: Tensor | None = None
+    video_index: Tensor | None = None
+    question: Tensor | None = None
+    question_mask: Tensor | None = None
+    candidates: Tensor | None = None
+    candidates_mask: Tensor | None = None
+    objects: Tensor | None = None
+    objects_mask: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a method answers to one question, and what it looked at.
+
+    answer                 class or candidate
+    scores (A,) or (M,)    the larger, the likelier
+    chosen (T_i,) bool     clips that the answer rests on
+    weights (T_i,)         how much each clip counts, not negative
+    objects (T_i, O) bool  objects of the chosen frames that it rests on; None for a method that sees no objects
+    """
+
+    answer: int
+    scores: Tensor
+    chosen: Tensor
+    weights: Tensor
+    objects: Tensor | None = None
