@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import DebertaV2Config, DebertaV2Model
 
 from models.layers.masks import lengths
 
@@ -133,6 +132,8 @@ class FrozenLanguageModel(nn.Module):
     """The network above."""
 
     def __init__(self, sizes: Deberta, *, d_in: int) -> None:
+        from transformers import DebertaV2Config, DebertaV2Model  # takes seconds: not for those who only read settings
+
         super().__init__()
         self.sizes = sizes
         library = {name: value for name, value in asdict(sizes).items() if name not in ADDED}

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from transformers import RobertaConfig, RobertaModel
 
 from models.layers.encoder_layers import PooledRows
 from models.layers.masks import masked_mean, zero_padding
@@ -45,6 +44,8 @@ class CandidateEncoder(nn.Module):
     """One vector per candidate. `mean`: words are averaged, not weighted."""
 
     def __init__(self, sizes: Roberta, *, d_model: int, mean: bool) -> None:
+        from transformers import RobertaConfig, RobertaModel  # takes seconds: not for those who only read settings
+
         super().__init__()
         self.encoder = RobertaModel(RobertaConfig(**asdict(sizes)), add_pooling_layer=False)
         self.project = nn.Linear(sizes.hidden_size, d_model)
