@@ -2,8 +2,8 @@
 
     python -m tests.parity CASE_DIR [CASE_DIR ...]
 
-A case is a folder with config.json (key `method`), inputs.npz, outputs.npz and, where there is a network, weights.safetensors
-under the reference's key names. What is compared, and how closely, is in tests/parity_cases/<method>.py, which decides from
+A case is a folder with config.json (key `method`), inputs.npz, outputs.npz (or .json, where they are no arrays) and, where there is
+a network, weights.safetensors under the reference's key names, its own or those of a sibling folder (`weights_from`). What is compared, and how closely, is in tests/parity_cases/<method>.py, which decides from
 config.json alone. One JSON line per case; exit code 1 if any case fails or has an output that nothing was compared with.
 """
 
@@ -31,19 +31,20 @@ class Case:
 
     folder: Path
     config: dict[str, Any]
-    inputs: dict[str, NDArray[Any]]
-    outputs: dict[str, NDArray[Any]]
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
 
     @classmethod
     def read(cls, folder: Path) -> Case:
         """Raises OSError or ValueError for a folder that is no case."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return cls(folder, config, *(_arrays(folder / name) for name in ("inputs.npz", "outputs.npz")))
+        return cls(folder, config, *(_named(folder, name) for name in ("inputs", "outputs")))
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
         """The reference's tensors by its own key names."""
-        weights: dict[str, Tensor] = load_file(self.folder / "weights.safetensors")
+        folder = self.folder.parent / self.config["weights_from"] if "weights_from" in self.config else self.folder
+        weights: dict[str, Tensor] = load_file(folder / "weights.safetensors")
         return weights
 
     def indexed(self, field_name: str) -> list[NDArray[Any]]:
@@ -56,7 +57,7 @@ class Case:
 class Comparison:
     """Collects, per output, the largest absolute error and the error that is allowed there."""
 
-    expected: dict[str, NDArray[Any]]
+    expected: dict[str, Any]
     errors: dict[str, float | None] = field(default_factory=dict)
     tolerances: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
@@ -167,6 +168,14 @@ def _method(name: str) -> Any:
     if name not in known:
         raise LookupError(f"no parity runner for method {name!r}: tests/parity_cases/ has {', '.join(known)}")
     return importlib.import_module(f"tests.parity_cases.{name}")
+
+
+def _named(folder: Path, name: str) -> dict[str, Any]:
+    """Arrays of <name>.npz, or the entries of <name>.json: an object's by key, a list's by place."""
+    if (folder / f"{name}.npz").is_file() or not (folder / f"{name}.json").is_file():
+        return _arrays(folder / f"{name}.npz")
+    value = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return value if isinstance(value, dict) else {str(place): item for place, item in enumerate(value)}
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
