@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.rounds import interleave, save
@@ -81,6 +80,8 @@ def publish(raw: Path, kind: Kind, items: int) -> list[str]:
     settings, ids = kind.feature, [f"{number:05d}" for number in range(items)]
     folder = raw / settings.files
     folder.mkdir(parents=True)
+    import torch  # not above: worker processes import this file again
+
     for item, length in zip(ids, kind.lengths(random, items), strict=True):
         rows = random.standard_normal((length, settings.width), np.float32).astype(np.float16)
         path = folder / f"{settings.prefix}{item}.{settings.format}"
@@ -93,6 +94,8 @@ def publish(raw: Path, kind: Kind, items: int) -> list[str]:
 
 def published_rows(raw: Path, settings: Feature, ids: list[str]) -> Iterator[NDArray[Any]]:
     """The rows of every file by the reader its publisher's code uses."""
+    import torch
+
     for item in ids:
         path = raw / settings.files / f"{settings.prefix}{item}.{settings.format}"
         if settings.format == "pt":
@@ -178,7 +181,6 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=list(KINDS), default=list(KINDS), metavar="SET", help=", ".join(KINDS))
     parser.add_argument("--work", type=Path, help="folder for the files, removed afterwards (default: a temporary one)")
     args = parser.parse_args()
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         figures = {name: measure(name, args.items, args.rounds, Path(folder) / name) for name in args.sets}
     save("consolidate", {"rounds": args.rounds, "cache": "warm", "reference": "load", "sets": figures})

@@ -174,6 +174,8 @@ def main(argv: list[str] | None = None) -> int:
         "--workers", type=int, default=0, help="processes that read files (default 0: as many as pay); never changes bytes"
     )
     args = parser.parse_args(argv)
+    if args.workers < 0:
+        parser.error(f"--workers: 0 or more, got {args.workers}")
     began = time.monotonic()
     try:
         params = load_params(args.params)
@@ -191,7 +193,7 @@ def main(argv: list[str] | None = None) -> int:
         files = read_manifest(args.raw / MANIFEST).files
         report = write_samples(adapter, args.raw, args.samples, dataset=args.name)
         done = consolidate(args.name, features, files, args.raw, args.samples, args.features, args.workers)
-    except (DatasetError, FetchError) as error:
+    except (DatasetError, FetchError, OSError) as error:  # OSError: no room left, no right to write
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     if done.faults:

@@ -71,12 +71,12 @@ def _fill(
     entries = found.entries
     ids, lengths = [entry.item for entry in entries], [entry.array.rows for entry in entries]
     with StoreDraft(path, ids, lengths, feature.width, found.dtype) as draft:
-        placed = [Placed(entry, int(row)) for entry, row in zip(entries, draft.offsets, strict=False)]
+        first_rows = draft.offsets.tolist()  # one more than entries: the end
         zero = feature.non_finite == "zero"
         if isinstance(source, Folder):
-            complete = _copy_folder(source, feature, placed, draft.values, pool, faults)
+            complete = _copy_folder(source, feature, entries, first_rows, draft.values, pool, faults)
         else:
-            complete = _copy_archives(source, feature, placed, draft.values, faults)
+            complete = _copy_archives(source, feature, entries, first_rows, draft.values, faults)
         non_finite: dict[int, int] = {}
         for row in complete:
             non_finite |= draft.seal_up_to(row, zero_non_finite=zero)
@@ -96,48 +96,48 @@ def _bar(total: int, title: str) -> tqdm[None]:
     return tqdm(total=total, desc=title, unit="B", unit_scale=True, leave=False, mininterval=0.5)
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An entry and the row of the store where its rows begin."""
-
-    entry: Entry
-    row: int
-
-
 @dataclass(frozen=True)
 class CopyTask:
-    """Files of a folder whose rows one process copies."""
+    """Files of a folder whose rows one process copies, behind one another from `first_row` of the store on."""
 
     folder: Path
-    placed: tuple[Placed, ...]
+    entries: list[Entry]
+    first_row: int
     values: Values
     form: str
     key: str | None
 
 
 def _copy_folder(
-    folder: Folder, feature: Feature, placed: list[Placed], values: Values, pool: Workers, faults: Faults
+    folder: Folder,
+    feature: Feature,
+    entries: list[Entry],
+    first_rows: list[int],
+    values: Values,
+    pool: Workers,
+    faults: Faults,
 ) -> Iterator[int]:
     """Yield, after every share of the files, the row up to which the store is complete."""
-    shares = list(_shares(placed))
-    tasks = (CopyTask(folder.path, share, values, feature.format, feature.key) for share in shares)
-    with _bar(sum(one.entry.array.packed for one in placed), "  rows") as bar:
-        for share, found in zip(shares, pool.run(copy_files, tasks), strict=True):
+    shares = list(_shares(entries))
+    tasks = (
+        CopyTask(folder.path, entries[start:stop], first_rows[start], values, feature.format, feature.key)
+        for start, stop in shares
+    )
+    with _bar(sum(entry.array.packed for entry in entries), "  rows") as bar:
+        for (start, stop), found in zip(shares, pool.run(copy_files, tasks), strict=True):
             faults.extend(found)
-            bar.update(sum(one.entry.array.packed for one in share))
-            yield share[-1].row + share[-1].entry.array.rows
+            bar.update(sum(entry.array.packed for entry in entries[start:stop]))
+            yield first_rows[stop]
 
 
-def _shares(placed: list[Placed]) -> Iterator[tuple[Placed, ...]]:
-    """Slices of about BYTES_PER_TASK."""
-    first, size = 0, 0
-    for number, one in enumerate(placed):
-        size += one.entry.array.packed
-        if size >= BYTES_PER_TASK:
-            yield tuple(placed[first : number + 1])
-            first, size = number + 1, 0
-    if first < len(placed):
-        yield tuple(placed[first:])
+def _shares(entries: list[Entry]) -> Iterator[tuple[int, int]]:
+    """(start, stop) of slices of about BYTES_PER_TASK."""
+    start, size = 0, 0
+    for number, entry in enumerate(entries):
+        size += entry.array.packed
+        if size >= BYTES_PER_TASK or number + 1 == len(entries):
+            yield start, number + 1
+            start, size = number + 1, 0
 
 
 def copy_files(task: CopyTask) -> list[Fault]:
@@ -148,11 +148,11 @@ def copy_files(task: CopyTask) -> list[Fault]:
     """
     found = []
     row_bytes = task.values.row_bytes
-    block = memoryview(bytearray(BLOCK_BYTES + max(one.entry.array.rows for one in task.placed) * row_bytes))
-    first, filled = task.placed[0].row, 0
+    block = memoryview(bytearray(BLOCK_BYTES + max(entry.array.rows for entry in task.entries) * row_bytes))
+    first, filled = task.first_row, 0
     with ChunkFiles(task.values) as chunks:
-        for one in task.placed:
-            array, name = one.entry.array, one.entry.name
+        for entry in task.entries:
+            array, name = entry.array, entry.name
             rows = block[filled : filled + array.rows * row_bytes]
             try:
                 if array.dtype == task.values.dtype and array.direct(len(rows)):
@@ -192,22 +192,25 @@ def _read_and_convert(path: str, array: Array, task: CopyTask) -> memoryview:
 
 
 def _copy_archives(
-    archives: list[Archive], feature: Feature, placed: list[Placed], values: Values, faults: Faults
+    archives: list[Archive], feature: Feature, entries: list[Entry], first_rows: list[int], values: Values, faults: Faults
 ) -> Iterator[int]:
     """Members come in any order, so the store is complete only at the end: yields its number of rows."""
-    places = {(one.entry.archive, one.entry.name): one for one in placed}
+    places = {(entry.archive, entry.name): number for number, entry in enumerate(entries)}
     ignored = Faults()  # the survey has reported what is wrong with the archive itself
     with ChunkFiles(values) as chunks:
         for number, archive in enumerate(archives):
             for member in progressing(archive, f"  rows of {archive.name}", ignored):
-                if one := places.get((number, member.name)):
-                    array = one.entry.array
+                place = places.pop((number, member.name), None)
+                if place is not None:
+                    array = entries[place].array
                     try:
                         content = member.read()
                         part = content if array.whole else memoryview(content)[array.start : array.start + array.packed]
-                        chunks.place(one.row, _rows(array, part, feature.format, feature.key, values.dtype))
+                        chunks.place(first_rows[place], _rows(array, part, feature.format, feature.key, values.dtype))
                     except FaultError as error:
                         faults.add(error.at(member.name))
+    for number, name in places:
+        faults.add(Fault("archive", name, f"was in {archives[number].name} at first, and not when it was read again"))
     yield values.rows
 
 

@@ -48,6 +48,12 @@ class StoreDraft:
         self.offsets = np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))])
         self._partial = PartialFolder(path)
         self.values = Values.planned(self._partial.path / "values", int(self.offsets[-1]), width, dtype)
+        need, free = self.values.chunks * self.values.chunk_bytes, shutil.disk_usage(self._partial.path).free
+        if need > free:
+            self._partial.discard()
+            raise StoreError(
+                f"{path}: needs {need / 1e6:.0f} MB, {free / 1e6:.0f} MB are free on this disk; make room and repeat"
+            )
         for chunk in range(self.values.chunks):
             self.values.path(chunk).parent.mkdir(parents=True)
             with self.values.path(chunk).open("wb") as file:

@@ -67,6 +67,15 @@ def test_rows_are_normalised_cut_to_the_shortest_and_concatenated(budget, dtypes
         assert mask[row].tolist() == [step < len(expected) for step in range(9)]
 
 
+@pytest.mark.parametrize("budget", BUDGETS.values(), ids=BUDGETS)
+def test_a_batch_can_be_padded_to_a_multiple(budget, tmp_path):
+    *_, stores = two_stores(tmp_path)
+    values, mask = fuse(stores, budget).batch(["d", "a"], multiple=8)
+    assert values.shape == (2, 16, 13)
+    assert mask.sum(1).tolist() == [9, 3]
+    assert not values[~mask].any()
+
+
 def test_the_budget_decides_where_rows_live(tmp_path):
     *_, stores = two_stores(tmp_path, (np.float16, np.float16))
     rows = sum(min(pair) for pair in LENGTHS.values()) + 1  # one row of padding

@@ -136,6 +136,12 @@ def test_width_and_type_must_not_change_between_items(tmp_path):
             writer.add("b", np.ones((1, 4), np.float32))
 
 
+def test_a_store_that_does_not_fit_on_the_disk_is_not_begun(tmp_path):
+    with pytest.raises(StoreError, match=r"needs 4000000000000 MB, \d+ MB are free"):
+        StoreDraft(tmp_path / "x.zarr", ["a"], [10**18], 1, "float32")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_empty_store_is_refused(tmp_path):
     with pytest.raises(StoreError, match="at least one item"), StoreWriter(tmp_path / "x.zarr") as writer:
         writer.finish(INFO)
