@@ -4,8 +4,8 @@
 
 A case is a folder with config.json (key `method`), inputs.npz, outputs.npz (or .json, where they are no arrays) and, where there
 is a network, weights.safetensors under the reference's key names, its own or a sibling folder's (`weights_from`). What is
-compared, and how closely, is in tests/parity_cases/<method>.py, which decides from config.json and the arrays alone. One JSON line
-per case; exit code 1 if any case fails or has an output that nothing was compared with.
+compared, and how closely, is in tests/parity_cases/<method>.py, which decides from config.json and the arrays alone. One JSON
+line per case; exit code 1 if any case fails or has an output that nothing was compared with.
 """
 
 from __future__ import annotations
