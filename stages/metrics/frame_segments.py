@@ -50,7 +50,7 @@ def around_the_largest(
 
 
 def best_window(weights: ArrayLike, sizes: Sequence[int] = WINDOWS) -> Segment:
-    """weights (T,) -> index / (T - 1): the window of largest sum that holds the first largest weight.
+    """weights (T,) -> first and last frame over T - 1: the window of largest sum that holds the first largest weight.
 
     Among equal sums the first in the order of `sizes` and from left to right; (0, 0) if no sum is positive.
     """
@@ -59,7 +59,7 @@ def best_window(weights: ArrayLike, sizes: Sequence[int] = WINDOWS) -> Segment:
     for size in sizes:
         for start in range(max(0, top - size + 1), min(top, len(w) - size) + 1):
             if (total := float(w[start : start + size].sum())) > best:
-                best, found = total, (start, start + size)
+                best, found = total, (start, start + size - 1)
     return found[0] / (len(w) - 1), found[1] / (len(w) - 1)
 
 
