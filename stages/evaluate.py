@@ -10,7 +10,8 @@ writes  data/results/<run>/metrics.json        flat dotted names, e.g. "iid.MR-f
         data/pages/<report>/<run>.json         everything that a results page shows
 
 Bare metric names are corrected values; with "vtg.", "vtg_by_record.", "ratsg." or "moment_detr." in front they are what that
-published scorer prints. A split without labels is predicted, not scored.
+published scorer prints. A split without labels is predicted, not scored. Runs that learn without times have R@1 and R@5 instead,
+with and without vote, and proposals with their reconstruction losses as predictions.
 
 for example
   python -m stages.evaluate --name causalvtg-planted --run data/runs/causalvtg-planted --samples data/samples/planted \
@@ -24,7 +25,7 @@ import hashlib
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,23 +34,33 @@ import torch
 from numpy.typing import NDArray
 
 from models.method import Method, load_method
-from stages.datasets.ground_truth import ground_truth, is_labelled
+from stages.datasets.ground_truth import fractions, ground_truth, is_labelled
 from stages.datasets.samples import quality_report, read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
-from stages.features.store import StoreError
+from stages.features.resample import Resampled
+from stages.features.store import FeatureStore, StoreError
 from stages.features.streams import Streams
+from stages.features.vocabularies import VocabularyError, read_sentences
+from stages.metrics.localisation import elected
 from stages.metrics.records import InputError
 from stages.metrics.report import Numbers, SplitReport, baseline_numbers, split_report
-from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup, parse
+from stages.metrics.weak_report import baselines as trivial_windows
+from stages.metrics.weak_report import groups, ranked_spans, recall
+from stages.metrics.weak_report import numbers as weak_numbers
+from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup, parse
 from stages.predictions.baselines import baselines, shares
 from stages.predictions.inference import PredictionError, predict
 from stages.predictions.pages import examples, read_history, table
-from stages.predictions.settings import Evaluate
+from stages.predictions.proposals import predict as propose
+from stages.predictions.proposals import reconstruction_rates, windows
+from stages.predictions.settings import Evaluate, WeakEvaluate
 from stages.predictions.submission import write_beside, write_json, write_jsonl
 from stages.training.batches import MomentFeed
-from stages.training.runs import HISTORY, WEIGHTS, RunError, RunRecord, load_run
+from stages.training.descriptions import DescriptionFeed
+from stages.training.runs import HISTORY, VOCABULARY, WEIGHTS, RunError, RunRecord, load_run
 
 log = logging.getLogger("stages.evaluate")
+CLIP_RATE = 1.0  # of the time axis of examples whose features are not spaced in time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +129,60 @@ def evaluate_split(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeakPredictor:
+    """A run that proposes instead of predicting: its model on `device`, the stores it reads, its vocabulary file."""
+
+    model: Method
+    stores: Sequence[FeatureStore]
+    vocabulary: Path
+    clips: int
+    seed: int
+    device: torch.device
+    budget_bytes: int
+
+    def feed(self, split: str, samples: Sequence[MomentSample]) -> DescriptionFeed:
+        """The samples of a split that have features and words."""
+        texts = read_sentences(self.vocabulary, split)
+        kept = [
+            sample for sample in samples if sample.sample_id in texts and all(sample.video_id in store for store in self.stores)
+        ]
+        if not kept:
+            raise DatasetError(f"split {split}: none of its {len(samples)} samples has both features and words")
+        ids = sorted({sample.video_id for sample in kept})
+        videos = Resampled(self.stores, clips=self.clips, budget_bytes=self.budget_bytes, ids=ids)
+        return DescriptionFeed(kept, videos, texts)
+
+    def split(self, name: str, samples: Sequence[MomentSample], settings: WeakEvaluate, training: NDArray[Any]) -> Split:
+        """Predict one split and score it; `training` (n, 2) are the windows that the baselines may know."""
+        feed = self.feed(name, samples)
+        form: dict[str, Any] = {"batch_size": settings.batch_size, "seed": self.seed, "device": self.device, "label": name}
+        predictions = propose(self.model, feed, masks=settings.masks, **form)
+        spans, truth = ranked_spans(predictions), fractions(feed.samples)
+        answers = windows(spans, elected(spans, settings.vote), [sample.duration for sample in feed.samples])
+        metrics: Numbers = dict(weak_numbers(spans, truth, settings.vote))
+        if settings.abnormal:
+            metrics |= reconstruction_rates(self.model, feed, **form)
+        kept = {sample.sample_id for sample in feed.samples}
+        return Split(
+            name=name,
+            samples=feed.samples,
+            predictions=[
+                {**row, "qid": sample.sample_id, "pred_relevant_windows": rows}
+                for row, sample, rows in zip(predictions, feed.samples, answers, strict=True)
+            ],
+            dropped=[sample.sample_id for sample in samples if sample.sample_id not in kept],
+            report=SplitReport(metrics, recall(spans, truth, settings.vote), groups(spans, truth, settings.vote)),
+            baselines={label: dict(values) for label, values in trivial_windows(training, truth, settings.baseline_seed).items()},
+        )
+
+
+def build_weak(predictor: WeakPredictor, samples: Path, settings: WeakEvaluate, *, selection: str | None = None) -> list[Split]:
+    """Every split of the settings, in order."""
+    training = fractions(training_split(samples, selection=selection)[0])
+    return [predictor.split(name, read_samples(samples, name), settings, training) for name in settings.splits]
+
+
 def build(predictor: Predictor, samples: Path, settings: Evaluate, *, selection: str | None = None) -> list[Split]:
     """Every split of the settings, in order. `selection` is the training's: what was trained on gives the baselines' lengths."""
     training, _ = training_split(samples, selection=selection)
@@ -134,7 +199,9 @@ def metrics_of(splits: Sequence[Split], digest: str) -> dict[str, Any]:
                 out[f"{split.name}.{name}"] = round(value, 6)
         for baseline, numbers in split.baselines.items():
             out |= {
-                f"{split.name}.baseline.{baseline}.{k}": round(v, 6) for k, v in numbers.items() if v is not None and "full" in k
+                f"{split.name}.baseline.{baseline}.{k}": round(v, 6)
+                for k, v in numbers.items()
+                if v is not None and ("full" in k or k.startswith("R@"))
             }
         out[f"{split.name}.n_scored"] = len(split.samples) if split.report else 0
         out[f"{split.name}.n_dropped"] = len(split.dropped)
@@ -144,7 +211,12 @@ def metrics_of(splits: Sequence[Split], digest: str) -> dict[str, Any]:
 
 
 def page_of(
-    name: str, record: RunRecord, splits: Sequence[Split], settings: Evaluate, run: Path, provenance: dict[str, Any]
+    name: str,
+    record: RunRecord,
+    splits: Sequence[Split],
+    settings: Evaluate | WeakEvaluate,
+    run: Path,
+    provenance: dict[str, Any],
 ) -> dict[str, Any]:
     """The content of the page file."""
     return {
@@ -170,17 +242,19 @@ def page_of(
         "examples": [
             one
             for split in splits
-            for one in examples(split.samples, split.predictions, split=split.name, fps=record.fps, chosen=settings.examples)
+            for one in examples(
+                split.samples, split.predictions, split=split.name, fps=record.fps or CLIP_RATE, chosen=settings.examples
+            )
         ],
         "provenance": provenance,
     }
 
 
-def digests(run: Path, samples: Path, streams: Streams, splits: Sequence[str]) -> dict[str, str]:
+def digests(run: Path, samples: Path, recipes: Mapping[str, str], splits: Sequence[str]) -> dict[str, str]:
     """sha256 of what the numbers were computed from: weights, samples, and the recipes of the stores."""
     files = {"weights": run / WEIGHTS, **{f"samples {name}": samples / f"{name}.parquet" for name in splits}}
     out = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    return {**out, **{f"features {name}": recipe for name, recipe in sorted(streams.recipes().items())}}
+    return {**out, **{f"features {name}": recipe for name, recipe in sorted(recipes.items())}}
 
 
 def write(results: Path, page_file: Path, splits: Sequence[Split], metrics: dict[str, Any], page: dict[str, Any]) -> None:
@@ -196,6 +270,26 @@ def write(results: Path, page_file: Path, splits: Sequence[Split], metrics: dict
         write_beside(results / "plots" / f"{name}.csv", table(rows).encode())
     write_json(page_file, page)
     write_json(results / "metrics.json", metrics)
+
+
+def _grounded(run: dict[str, Any], record: RunRecord, entry: Run, args: argparse.Namespace) -> tuple[list[Split], dict[str, str]]:
+    """Task "moments": the splits, and the recipes of the stores."""
+    features = record.features or {"video": entry.features.video, "query": entry.features.query}
+    predictor = Predictor(**run, streams=Streams(args.features, features), fps=record.fps)
+    return build(predictor, args.samples, entry.evaluate, selection=entry.train.selection), predictor.streams.recipes()
+
+
+def _weak(run: dict[str, Any], record: RunRecord, entry: Run, args: argparse.Namespace) -> tuple[list[Split], dict[str, str]]:
+    """Task "weak_moments": the same."""
+    names, clips = (record.features or {"video": entry.features.video})["video"], record.clips or entry.features.clips
+    if clips is None:
+        raise LookupError(f"{args.run}: neither the run nor params.yaml says to how many clips its videos are resampled")
+    stores = [FeatureStore.open(args.features / f"{name}.zarr") for name in names]
+    seed = entry.seed if record.seed is None else record.seed
+    predictor = WeakPredictor(**run, stores=stores, vocabulary=args.run / VOCABULARY, clips=clips, seed=seed)
+    return build_weak(predictor, args.samples, entry.evaluate, selection=entry.train.selection), {
+        store.path.stem: store.info.recipe for store in stores
+    }
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -219,21 +313,14 @@ def main(argv: list[str] | None = None) -> int:
         cuda = args.device == "cuda" or (args.device == "auto" and torch.cuda.is_available())
         device = torch.device("cuda" if cuda else "cpu")
         model, record = load_run(args.run, parse)
-        features = record.features or {"video": entry.features.video, "query": entry.features.query}
-        predictor = Predictor(
-            model=model.to(device),
-            streams=Streams(args.features, features),
-            fps=record.fps,
-            device=device,
-            budget_bytes=entry.train.budget_bytes,
-        )
-        splits = build(predictor, args.samples, entry.evaluate, selection=entry.train.selection)
-        found = digests(args.run, args.samples, predictor.streams, entry.evaluate.splits)
+        run = {"model": model.to(device), "device": device, "budget_bytes": entry.train.budget_bytes}
+        splits, recipes = (_weak if model.TASK == "weak_moments" else _grounded)(run, record, entry, args)
+        found = digests(args.run, args.samples, recipes, entry.evaluate.splits)
         digest = hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(found.items())).encode()).hexdigest()
         provenance = {"data_digest": digest, **found, "dataset": str(quality_report(args.samples)["dataset"])}
         page = page_of(args.name, record, splits, entry.evaluate, args.run, provenance)
         write(args.results, args.page, splits, metrics_of(splits, digest), page)
-    except (ParamsError, RunError, DatasetError, StoreError, PredictionError, InputError, LookupError) as error:
+    except (ParamsError, VocabularyError, RunError, DatasetError, StoreError, PredictionError, InputError, LookupError) as error:
         print(f"stages.evaluate: {error}", file=sys.stderr)
         return 2
     return 0

@@ -14,7 +14,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -23,13 +23,15 @@ import yaml
 from models.method import load_method
 from stages.confounders.settings import Dictionary
 from stages.features.settings import Feature
-from stages.predictions.settings import Evaluate
+from stages.features.vocabularies import VocabularyEntry
+from stages.predictions.settings import Evaluate, WeakEvaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
 from stages.training.settings import Train
 from stages.worlds.settings import Planted, Rehearsal
 
 DEFAULT_FILE = Path("params.yaml")
+EVALUATIONS: dict[str, type[Any]] = {"moments": Evaluate, "weak_moments": WeakEvaluate}  # by task
 T = typing.TypeVar("T")
 
 
@@ -68,15 +70,20 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFeatures:
-    """Which stores of the data set a run reads; several are fused in this order."""
+    """Which stores of the data set a run reads; several are fused in this order. `clips`: to how many a video is resampled."""
 
     video: tuple[str, ...]
     query: tuple[str, ...]
+    clips: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfounders:
-    """Paths of the confounder dictionaries, one per stream."""
+    """Paths of what a run reads besides samples and features, one per stream.
+
+    Methods with dictionaries: their files. Methods that reconstruct words ("weak_moments"): query is the vocabulary, and video,
+    of which they have none, any path that is always there (stages/vocabulary.py), because the graph names two.
+    """
 
     video: str
     query: str
@@ -84,7 +91,10 @@ class RunConfounders:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """An entry of `runs`: one method trained on one data set and evaluated on its splits. `model` is the method's own Config."""
+    """An entry of `runs`: one method trained on one data set and evaluated on its splits.
+
+    `model` is the method's own Config, `evaluate` that of the method's task.
+    """
 
     method: str
     dataset: str
@@ -94,7 +104,7 @@ class Run:
     seed: int
     model: Any
     train: Train
-    evaluate: Evaluate
+    evaluate: Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +117,7 @@ class Params:
     dictionaries: dict[str, Dictionary]
     runs: dict[str, Run]
     reports: dict[str, Report]
+    vocabularies: dict[str, VocabularyEntry] = field(default_factory=dict)
 
 
 def load_params(path: Path = DEFAULT_FILE) -> Params:
@@ -248,19 +259,19 @@ def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[st
     if not isinstance(value, dict):
         return _wrong(f"a mapping with {', '.join(f.name for f in dataclasses.fields(kind))}", value, place, errors)
     hints = typing.get_type_hints(kind)
-    known = {field.name: field for field in dataclasses.fields(kind)}
+    known = {one.name: one for one in dataclasses.fields(kind)}
     before = len(errors)
     for key in value:
         if key not in known:
             errors.append(f"{place}: unknown key {key!r}{_nearest(key, known)} Known keys: {', '.join(known)}")
     arguments: dict[str, Any] = {}
-    for name, field in known.items():
+    for name, one in known.items():
         if name in value:
             arguments[name] = _parse(hints[name], value[name], _below(place, name), errors)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
             errors.append(f"{place}: missing key {name!r} ({_type_name(hints[name])})")
     if kind is Run and "method" in arguments:
-        arguments["model"] = _parse_model(arguments["method"], value.get("model"), place, errors)
+        arguments |= _parse_by_method(arguments["method"], value, place, errors)
     if len(errors) > before:
         return None
     try:
@@ -270,14 +281,15 @@ def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[st
         return None
 
 
-def _parse_model(method: object, value: object, place: str, errors: list[str]) -> Any:
-    """The `model` of a run, by the Config of its method."""
+def _parse_by_method(method: object, value: Mapping[str, Any], place: str, errors: list[str]) -> dict[str, Any]:
+    """The `model` of a run by the Config of its method, and `evaluate` by its task."""
     try:
-        config = load_method(str(method)).Config
+        module = load_method(str(method))
     except LookupError as error:
         errors.append(f"{place}.method: {error}")
-        return None
-    return _parse(config, value, f"{place}.model", errors)
+        return {}
+    kinds = {"model": module.Config, "evaluate": EVALUATIONS[module.Model.TASK]}
+    return {name: _parse(kind, value[name], f"{place}.{name}", errors) for name, kind in kinds.items() if name in value}
 
 
 def _references(params: Params, place: str) -> list[str]:
@@ -298,6 +310,8 @@ def _references(params: Params, place: str) -> list[str]:
         check(f"dictionaries.{name}.dataset", dictionary.dataset, params.datasets, "dataset")
         for feature in dictionary.features:
             check(f"dictionaries.{name}.features", feature, params.features.get(dictionary.dataset, {}), "feature")
+    for name, vocabulary in params.vocabularies.items():
+        check(f"vocabularies.{name}.dataset", vocabulary.dataset, params.datasets, "dataset")
     for name, run in params.runs.items():
         check(f"runs.{name}.dataset", run.dataset, params.datasets, "dataset")
         check(f"runs.{name}.report", run.report, params.reports, "report")

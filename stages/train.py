@@ -2,10 +2,12 @@ r"""Stage `train`: one method on one data set, from samples, feature stores and 
 
 reads   data/samples/<dataset>/                   samples to train on, and to select by (published split, or held-out videos)
         data/features/<dataset>/<feature>.zarr    features of videos and queries
-        data/dictionaries/<name>.npz              confounder dictionaries
+        data/dictionaries/<name>.npz              confounder dictionaries, for methods that have them
+        data/vocabularies/<name>.npz              words to reconstruct, for methods that learn without times
 writes  data/runs/<run>/model.safetensors         weights of the selected epoch
         data/runs/<run>/config.json               what rebuilds the model, and what it was made from
         data/runs/<run>/history.csv               one row per epoch; grows while it trains
+        data/runs/<run>/vocabulary.npz            the vocabulary, where there is one
         data/runs/<run>/resume/                   while training only: an interrupted training goes on from there by itself
 
     python -m stages.train --name causalvtg-planted --samples data/samples/planted --features data/features/planted \
@@ -30,28 +32,35 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from models.method import Method, load_method
 from stages.confounders.files import DictionaryError, read_rows
-from stages.datasets.ground_truth import ground_truth, is_labelled
-from stages.datasets.samples import training_split
+from stages.datasets.ground_truth import fractions, ground_truth, is_labelled
+from stages.datasets.samples import quality_report, training_split
 from stages.datasets.schema import DatasetError, MomentSample
-from stages.features.store import StoreError
+from stages.features.resample import Resampled
+from stages.features.store import FeatureStore, StoreError
 from stages.features.streams import Streams
+from stages.features.vocabularies import VocabularyError, read_sentences
 from stages.metrics.report import validation_numbers
+from stages.metrics.weak_report import numbers, ranked_spans
 from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup
 from stages.predictions.inference import PredictionError, predict
+from stages.predictions.proposals import predict as answer
 from stages.predictions.settings import Evaluate
 from stages.training.batches import MomentFeed
 from stages.training.checkpoints import Identity, Policy, ResumeError
+from stages.training.descriptions import DescriptionFeed
 from stages.training.loop import Training, TrainingError, Validate
 from stages.training.processes import Processes
-from stages.training.runs import WEIGHTS, RunError, RunRecord, load_weights, save_run
+from stages.training.runs import VOCABULARY, WEIGHTS, RunError, RunRecord, load_weights, save_run, write_whole
 from stages.training.seeding import derived
 from stages.training.targets import TargetError
 
 KNOWN_ERRORS = (
-    ParamsError, DatasetError, StoreError, DictionaryError, RunError, ResumeError, TargetError, TrainingError, PredictionError
+    ParamsError, DatasetError, StoreError, DictionaryError, RunError, ResumeError, TargetError, TrainingError, PredictionError,
+    VocabularyError,
 )  # fmt: skip
 
 log = logging.getLogger(__name__)
@@ -86,8 +95,8 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
     torch.set_num_threads(run.train.threads)
     processes = Processes.join(run.train.device)
     features = {"video": run.features.video, "query": run.features.query}
-    feed, chosen = _feeds(run, inputs, Streams(inputs.features, features), processes.device)
-    rows = {stream: torch.from_numpy(read_rows(path)) for stream, path in inputs.confounders.items()}
+    weak = load_method(run.method).Model.TASK == "weak_moments"
+    feed, validate, rows = (_described if weak else _grounded)(run, inputs, processes.device)
     torch.manual_seed(derived(run.seed, "weights"))
     try:
         model: Method = load_method(run.method).Model(run.model, widths=feed.widths, confounders=rows)
@@ -105,6 +114,7 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
         dataset=run.dataset,
         features=features,
         fps=feed.fps,
+        clips=run.features.clips,
         seed=run.seed,
         train=dataclasses.asdict(run.train),
         inputs=inputs.digests(features),
@@ -117,14 +127,65 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
         folder=out,
         identity=Identity(recipe=_recipe(record, run.evaluate), code=_code(processes)),
         processes=processes,
-        validate=_validation(chosen, run.evaluate, processes.device),
+        validate=validate,
         debug_nan=debug_nan,
     )
     kept = training.run(policy)
     if processes.first:
+        if weak:
+            write_whole(out / VOCABULARY, inputs.confounders["query"].read_bytes())
         save_run(out, kept.weights, dataclasses.replace(record, selection=kept.selection))
     training.finish()
     processes.leave()
+
+
+def _grounded(run: Run, inputs: Inputs, device: torch.device) -> tuple[MomentFeed, Validate | None, dict[str, Tensor]]:
+    """Task "moments": batches to train on, the validation, the rows of the dictionaries."""
+    streams = Streams(inputs.features, {"video": run.features.video, "query": run.features.query})
+    feed, chosen = _feeds(run, inputs, streams, device)
+    rows = {stream: torch.from_numpy(read_rows(path)) for stream, path in inputs.confounders.items()}
+    return feed, _validation(chosen, run.evaluate, device), rows
+
+
+def _described(run: Run, inputs: Inputs, device: torch.device) -> tuple[DescriptionFeed, Validate | None, dict[str, Tensor]]:
+    """Task "weak_moments": the same without dictionaries. The vocabulary is the file of the query stream.
+
+    Raises VocabularyError, StoreError or TrainingError: no vocabulary, another store than needed, nothing to train on.
+    """
+    if not run.features.video or run.features.query or run.features.clips is None:
+        raise TrainingError(f"{run.method} reads video features, resampled (clips), and no query features")
+    stores = [FeatureStore.open(inputs.features / f"{name}.zarr") for name in run.features.video]
+    facts = quality_report(inputs.samples)
+    splits = facts["train"], run.train.selection or facts["validation"] or facts["train"]
+    parts = training_split(inputs.samples, min_duration=run.train.min_duration, selection=run.train.selection)
+    if not run.train.hold_out and splits[0] == splits[1]:
+        parts = [*parts[0], *parts[1]], []
+    there = {sample.video_id for part in parts for sample in part}
+    there = {video for video in there if all(video in store for store in stores)}
+    videos = Resampled(stores, clips=run.features.clips, budget_bytes=run.train.budget_bytes, ids=sorted(there))
+    feeds = []
+    for split, part in zip(splits, parts, strict=True):
+        texts = read_sentences(inputs.confounders["query"], split)
+        kept = [sample for sample in part if sample.video_id in there and sample.sample_id in texts]
+        if len(kept) < len(part):
+            log.warning("%d of %d samples left out: no features, or no word of the vocabulary", len(part) - len(kept), len(part))
+        feeds.append(DescriptionFeed(kept, videos, texts))
+    feed, chosen = feeds
+    if not len(feed):
+        raise TrainingError(f"{inputs.samples}: none of its training samples has both features and words")
+    return feed, _weak_validation(chosen, run, device) if len(chosen) else None, {}
+
+
+def _weak_validation(feed: DescriptionFeed, run: Run, device: torch.device) -> Validate:
+    """The corrected metrics of the answers that would be given on the selection samples."""
+    truth, settings = fractions(feed.samples), run.evaluate
+
+    def validate(model: Method) -> dict[str, float]:
+        form = {"batch_size": settings.batch_size, "seed": run.seed, "masks": settings.masks}
+        found = answer(model, feed, device=device, label="validation", **form)
+        return numbers(ranked_spans(found), truth, settings.vote)
+
+    return validate
 
 
 def _feeds(run: Run, inputs: Inputs, streams: Streams, device: torch.device) -> tuple[MomentFeed, MomentFeed]:
@@ -174,10 +235,11 @@ def _validation(feed: MomentFeed, settings: Evaluate, device: torch.device) -> V
     return lambda model: validation_numbers(predict(model, feed, settings, device=device, label="validation"), truth)
 
 
-def _recipe(record: RunRecord, evaluate: Evaluate) -> dict[str, Any]:
+def _recipe(record: RunRecord, evaluate: Any) -> dict[str, Any]:
     """What decides the result: the record, and how the validation turns windows into predictions."""
-    fields = ("batch_size", "top", "nms_threshold", "rounding_unit", "rounding")
-    return dataclasses.asdict(record) | {"validation": {name: getattr(evaluate, name) for name in fields}}
+    fields = ("batch_size", "top", "nms_threshold", "rounding_unit", "rounding", "masks", "vote")
+    told = {name: getattr(evaluate, name) for name in fields if hasattr(evaluate, name)}
+    return dataclasses.asdict(record) | {"validation": told}
 
 
 def _code(processes: Processes) -> dict[str, str]:
@@ -213,8 +275,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--name", required=True, help="entry of params.yaml: runs")
     parser.add_argument("--samples", type=Path, required=True, help="folder of the data set's samples")
     parser.add_argument("--features", type=Path, required=True, help="folder of the data set's stores")
-    parser.add_argument("--video-confounders", type=Path, required=True, help="dictionary of the video stream (.npz)")
-    parser.add_argument("--query-confounders", type=Path, required=True, help="dictionary of the query stream (.npz)")
+    parser.add_argument("--video-confounders", type=Path, required=True, help="dictionary of the video stream (.npz), if any")
+    parser.add_argument("--query-confounders", type=Path, required=True, help="dictionary of the query stream, or vocabulary")
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE, help="default: %(default)s")
     again = parser.add_mutually_exclusive_group()

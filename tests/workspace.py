@@ -26,7 +26,7 @@ def prepare(work: Path, params: dict[str, Any]) -> Path:
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, target)
-    (work / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    (work / "params.yaml").write_text(yaml.safe_dump({"vocabularies": {}, **params}, sort_keys=False), encoding="utf-8")
     if not (work / ".dvc").exists():
         dvc(work, "init", "--no-scm", "--quiet")
         for key, value in (("core.analytics", "false"), ("core.check_update", "false"), ("cache.type", "reflink,hardlink,copy")):

@@ -91,11 +91,9 @@ class Config:
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """What is drawn at random.
+    """hidden (B, L) bool: words that are hidden; hardness: of the negatives, scalar 0..1, None where nothing is to be learnt.
 
-    hidden (B, L) bool             words that are hidden
-    hardness                       of the negatives, scalar 0..1; None where nothing is to be learnt
-    others (B, P), (B, 1)          "random" only: places in the flat (B, P, L) and (B, 1, L) whose prediction stands for mu
+    others (B, P), (B, 1): "random" only, places in the flat (B, P, L) and (B, 1, L) whose prediction stands for mu.
     """
 
     hidden: Tensor
@@ -213,23 +211,45 @@ class Model(Method):
 
     def forward(self, batch: Description, draws: Draws) -> Output:
         """One pass. With a hardness also from the whole video and from the negatives, which only the losses need."""
-        reading = self.core.read(batch.video, batch.video_mask, batch.words, batch.word_mask)
-        keys = torch.cat((torch.ones_like(batch.word_mask[:, :1]), batch.word_mask[:, :-1]), dim=1)
-        scene = Scene(
-            reading=reading,
-            sentence=self.core.incomplete(reading, draws.hidden),
-            keys=keys,
-            counted=keys if self.deviates.end_class else batch.word_mask,
-        )
-        weights = self.core.gaussians(reading)  # (B, P, T)
+        scene = self.scene(batch, draws)
+        reading, weights = scene.reading, self.core.gaussians(scene.reading)  # (B, P, T)
         nll, rows = (self.released if self.deviates.side_heads else self.rectified)(scene, weights, batch.word_ids, draws)
         return Output(center=reading.center, width=reading.width, nll=nll, weights=weights, rows=rows)
+
+    def scene(self, batch: Description, draws: Draws) -> Scene:
+        """What the branches share."""
+        reading = self.core.read(batch.video, batch.video_mask, batch.words, batch.word_mask)
+        keys = torch.cat((torch.ones_like(batch.word_mask[:, :1]), batch.word_mask[:, :-1]), dim=1)
+        sentence = self.core.incomplete(reading, draws.hidden)
+        counted = keys if self.deviates.end_class else batch.word_mask
+        return Scene(reading=reading, sentence=sentence, keys=keys, counted=counted)
+
+    def reconstructions(self, batch: Description, draws: Draws) -> dict[str, Tensor]:
+        """Which words are reconstructed right (B, L), from the best proposal and from what lies beside it at full hardness.
+
+        before: by phi; after: by the rectified prediction, q* - q^c.
+        """
+        scene = self.scene(batch, draws)
+        weights = self.core.gaussians(scene.reading)
+        best = self.forward(batch, draws).nll.argmin(dim=1)[:, None, None].expand(-1, 1, weights.shape[2])
+        sides = {"positive": weights, **dict(zip(("left", "right"), self.core.negatives(scene.reading, 1.0), strict=True))}
+        right = {}
+        for name, side in sides.items():
+            phi = self.told(scene, side.gather(1, best))
+            if self.deviates.side_heads:
+                after = self.side(scene, name, phi, batch.word_ids).difference
+            else:
+                psi = self.core.to_words(scene.sentence)[:, None]
+                mu = self.counterfactual(scene, self.told(scene, side).detach(), draws)
+                here = mu if mu.dim() < 4 else mu.gather(1, best[:, :, :1, None].expand(-1, -1, *mu.shape[2:]))
+                after = self.aggregate(phi, psi) - self.aggregate(here, psi)
+            for when, logits in (("before", phi), ("after", after)):
+                right[f"{name}.{when}"] = (logits[:, 0].argmax(dim=-1) == batch.word_ids) & batch.word_mask
+        return right
 
     def told(self, scene: Scene, weights: Tensor | None) -> Tensor:
         """phi (B, C, L, V) from C Gaussians (B, C, T), or (B, 1, L, V) from the whole video."""
         return self.core.to_words(self.core.reconstruct(scene.reading, scene.sentence, scene.keys, weights))
-
-    # The paper: equations 5 to 16.
 
     def rectified(self, scene: Scene, weights: Tensor, words: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor] | None]:
         """NLL of the rectified prediction (B, P), and the rows of the losses."""
@@ -301,8 +321,6 @@ class Model(Method):
         assert draws.others is not None
         places = draws.others[0 if everywhere.shape[1] == self.config.proposals else 1]
         return everywhere.flatten(0, 2)[places][:, :, None]
-
-    # The released code.
 
     def released(self, scene: Scene, weights: Tensor, words: Tensor, draws: Draws) -> tuple[Tensor, dict[str, Tensor] | None]:
         """NLL of the plain prediction (B, P), and the rows of the losses."""

@@ -175,6 +175,19 @@ class Model(Method):
             right=right,
         )
 
+    def reconstructions(self, batch: Description, draws: Draws) -> dict[str, Tensor]:
+        """Which words are reconstructed right (B, L), from the best proposal and from what lies beside it at full hardness."""
+        reading = self.core.read(batch.video, batch.video_mask, batch.words, batch.word_mask)
+        sentence, keys = self.core.incomplete(reading, draws.hidden), self.sentence_mask(batch)
+        weights = self.core.gaussians(reading)
+        best = self.forward(batch, draws).nll.argmin(dim=1)[:, None, None].expand(-1, 1, weights.shape[2])
+        sides = {"positive": weights, **dict(zip(("left", "right"), self.core.negatives(reading, 1.0), strict=True))}
+        right = {}
+        for name, side in sides.items():
+            logits = self.core.to_words(self.core.reconstruct(reading, sentence, keys, side.gather(1, best)))
+            right[f"{name}.before"] = (logits[:, 0].argmax(dim=-1) == batch.word_ids) & batch.word_mask
+        return right
+
     def sentence_mask(self, batch: Description) -> Tensor:
         """Start and words but the last column of the batch: (B, L)."""
         return torch.cat((torch.ones_like(batch.word_mask[:, :1]), batch.word_mask[:, :-1]), dim=1)

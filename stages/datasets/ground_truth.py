@@ -11,6 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from stages.datasets.schema import DatasetError, MomentSample
 
 
@@ -25,6 +28,21 @@ def ground_truth(samples: Iterable[MomentSample]) -> list[dict[str, Any]]:
     Raises DatasetError for a record without labels.
     """
     return [json.loads(_labelled(sample).published) for sample in samples]
+
+
+def fractions(samples: Sequence[MomentSample]) -> NDArray[np.float64]:
+    """The one published window of each sample as fractions of its duration, (Q, 2): as it is published, not clipped.
+
+    Raises DatasetError for a record without labels, or with several windows.
+    """
+    out = np.empty((len(samples), 2))
+    for row, sample in enumerate(samples):
+        record = json.loads(_labelled(sample).published)
+        if len(found := record["relevant_windows"]) != 1:
+            where = f"{sample.source}: record {sample.record} ({sample.sample_id})"
+            raise DatasetError(f"{where}: {len(found)} windows; localisation without times is scored against exactly one")
+        out[row] = np.array(found[0], dtype=np.float64) / record["duration"]
+    return out
 
 
 def write_ground_truth(samples: Sequence[MomentSample], path: Path) -> None:

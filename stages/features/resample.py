@@ -34,33 +34,42 @@ def resample(rows: NDArray[np.floating], clips: int) -> NDArray[np.float32]:
 
 
 class Resampled:
-    """The videos of one store, K clips each. Resident as one table within the byte budget, else read batch by batch.
+    """Videos, K clips each; several stores are joined along the channels.
 
-    Raises StoreError: an id that the store lacks, or a row that is not finite (names store, id and row).
+    Resident as one table within the byte budget, else read batch by batch.
+
+    Raises StoreError: an id that a store lacks, or a row that is not finite (names store, id and row).
     """
 
-    def __init__(self, store: FeatureStore, *, clips: int, budget_bytes: int, ids: Sequence[str]) -> None:
-        self.store, self.clips, self.width = store, clips, store.info.width
+    def __init__(self, stores: Sequence[FeatureStore], *, clips: int, budget_bytes: int, ids: Sequence[str]) -> None:
+        self.stores, self.clips, self.width = tuple(stores), clips, sum(store.info.width for store in stores)
         self.ids = list(dict.fromkeys(ids))
-        store.index(self.ids)
         self._position = {item: position for position, item in enumerate(self.ids)}
-        norms, offsets, where = store.row_norms, store.offsets, store.index(self.ids)
-        for item, position in zip(self.ids, where.tolist(), strict=True):
-            own = norms[offsets[position] : offsets[position + 1]]
-            if not np.isfinite(own).all():
-                raise StoreError(f"{store.path}: {item!r}: row {int(np.argmin(np.isfinite(own)))} is not finite")
-        self.resident_bytes = 0
-        self._table: Tensor | None = None
+        for store in self.stores:
+            _check_finite(store, self.ids)
         size = len(self.ids) * clips * self.width * 4
-        if size <= budget_bytes:
+        self._table: Tensor | None = None
+        self.resident_bytes = size if size <= budget_bytes else 0
+        if self.resident_bytes:
             self._table = torch.empty(len(self.ids), clips, self.width)
             for position, item in enumerate(self.ids):
-                self._table[position] = torch.from_numpy(resample(store.rows(item), clips))
-            self.resident_bytes = size
-            store.unmap()
+                self._table[position] = torch.from_numpy(self._made(item))
+            for store in self.stores:
+                store.unmap()
+
+    def _made(self, item: str) -> NDArray[np.float32]:
+        parts = [resample(store.rows(item), self.clips) for store in self.stores]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def batch(self, ids: Sequence[str]) -> Tensor:
         """(B, K, D) float32; no video is shorter, so there is no mask."""
         if self._table is not None:
             return self._table[torch.tensor([self._position[item] for item in ids], dtype=torch.int64)]
-        return torch.from_numpy(np.stack([resample(self.store.rows(item), self.clips) for item in ids]))
+        return torch.from_numpy(np.stack([self._made(item) for item in ids]))
+
+
+def _check_finite(store: FeatureStore, ids: Sequence[str]) -> None:
+    for item, position in zip(ids, store.index(ids).tolist(), strict=True):
+        good = np.isfinite(store.row_norms[store.offsets[position] : store.offsets[position + 1]])
+        if not good.all():
+            raise StoreError(f"{store.path}: {item!r}: row {int(np.argmin(good))} is not finite")

@@ -29,7 +29,7 @@ def examples(
 
 def example(sample: MomentSample, prediction: Mapping[str, Any], *, split: str, fps: float) -> dict[str, Any]:
     """One query of the page."""
-    saliency = prediction["pred_saliency_scores"]
+    saliency = prediction.get("pred_saliency_scores", [])  # methods that propose windows have none
     return {
         "split": split,
         "sample_id": sample.sample_id,

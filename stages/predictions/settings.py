@@ -36,3 +36,26 @@ class Evaluate:
     published: dict[str, float] | None
     baseline_seed: int
     examples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeakEvaluate:
+    """How the proposals of a weakly supervised run are scored.
+
+    splits             splits to evaluate; predictions.jsonl is the first of them
+    batch_size         queries per forward pass
+    masks              draws of hidden words whose losses are averaged before the proposals are ranked
+    vote               which answer is the headline: the best reconstruction, or the one that proposals agree on
+    abnormal           also measure how often words are reconstructed from negative proposals
+    primary, published, baseline_seed, examples      as in Evaluate
+    """
+
+    splits: tuple[str, ...]
+    batch_size: int
+    masks: int
+    vote: Literal["no_vote", "vote_weighted", "vote_plain"]
+    abnormal: bool
+    primary: tuple[str, ...]
+    published: dict[str, float] | None
+    baseline_seed: int
+    examples: int

@@ -45,6 +45,8 @@ class DescriptionFeed:
         self._video_ids = [sample.video_id for sample in self.samples]
         self._sample_ids = [sample.sample_id for sample in self.samples]
 
+    fps = 0.0  # resampled: clips are not spaced in time alike
+
     def __len__(self) -> int:
         return len(self.samples)
 

@@ -3,6 +3,7 @@
     <run>/model.safetensors    every parameter and buffer of the model, by our own key names
     <run>/config.json          RunRecord; written last, so a run with this file is complete
     <run>/history.csv          one row per epoch (trained runs only)
+    <run>/vocabulary.npz       words and sentences, for methods that reconstruct words
 
 The same training gives the same bytes: no times, no paths, no machine.
 """
@@ -27,6 +28,7 @@ from models.method import Method, load_method
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 HISTORY = "history.csv"
+VOCABULARY = "vocabulary.npz"
 SCHEMA_VERSION = 1
 
 
@@ -42,7 +44,8 @@ class RunRecord:
     widths            channels per stream
     confounders       (K, ...) of the dictionary per stream that the model was built with
     dataset, features names of the feature stores per stream, in the order in which they are fused
-    fps               clips per second of the video features
+    fps               clips per second of the video features; 0 where they are resampled
+    clips             clips that every video is resampled to; None: as published
     seed, train       of the training, as plain values; None for imported weights
     selection         {"metric", "mode", "epoch", "value"} of the kept epoch; None: the last epoch, or imported weights
     inputs            what it was made from: name -> digest
@@ -56,6 +59,7 @@ class RunRecord:
     dataset: str
     features: dict[str, tuple[str, ...]]
     fps: float
+    clips: int | None = None
     seed: int | None = None
     train: dict[str, Any] | None = None
     selection: dict[str, Any] | None = None

@@ -35,6 +35,8 @@ class Train:
     drop_last             leave out a last batch that is not full
     select, select_mode   validation metric that chooses the epoch that is kept, and whether more is better; None: the last epoch
     selection             split to select on; None: the published validation split, or else the training videos held out
+    hold_out              without a published validation split, hold out the training videos that select; False: train on all
+                          of them, and keep the last epoch
     validate_every        epochs between validations; the last epoch is always validated
     pad_multiple          clips and tokens are padded to a multiple of this: fewer shapes for `compile`
     compile               torch.compile the forward pass
@@ -69,6 +71,7 @@ class Train:
     select: str | None = None
     select_mode: Literal["max", "min"] = "max"
     selection: str | None = None
+    hold_out: bool = True
     validate_every: int = 1
     pad_multiple: int = 1
     compile: bool = False

@@ -54,7 +54,7 @@ def data(case: Case, check: Comparison) -> None:
     for budget in (0, 2**30):  # read batch by batch, and resident
         with tempfile.TemporaryDirectory() as folder:
             store = _store(case, names, Path(folder))
-            videos = Resampled(store, clips=config["max_num_frames"], budget_bytes=budget, ids=names)
+            videos = Resampled([store], clips=config["max_num_frames"], budget_bytes=budget, ids=names)
             batch = DescriptionFeed(samples, videos, texts).batch(np.arange(len(names)))
         frames = case.outputs["batch/frames_feat"]
         check.close("batch/frames_feat" if budget else "(frames, not resident)", batch.video, VALUES, expected=frames)

@@ -36,7 +36,7 @@ def store(folder, **items):
 
 def test_resident_and_mapped_videos_are_the_same(tmp_path):
     found = store(tmp_path, a=np.ones((3, 2), np.float32), b=np.arange(80, dtype=np.float32).reshape(40, 2))
-    resident, mapped = (Resampled(found, clips=10, budget_bytes=budget, ids=["b", "a"]) for budget in (10**6, 0))
+    resident, mapped = (Resampled([found], clips=10, budget_bytes=budget, ids=["b", "a"]) for budget in (10**6, 0))
     assert (resident.resident_bytes, mapped.resident_bytes) == (2 * 10 * 2 * 4, 0)
     for asked in (["a", "b"], ["b"]):
         np.testing.assert_array_equal(resident.batch(asked), mapped.batch(asked))
@@ -45,4 +45,4 @@ def test_resident_and_mapped_videos_are_the_same(tmp_path):
 def test_video_with_a_broken_row_is_named(tmp_path):
     found = store(tmp_path, a=np.array([[1, 2], [np.nan, 2]], np.float32))
     with pytest.raises(StoreError, match=r"'a': row 1 is not finite"):
-        Resampled(found, clips=4, budget_bytes=0, ids=["a"])
+        Resampled([found], clips=4, budget_bytes=0, ids=["a"])

@@ -1,0 +1,134 @@
+"""Vocabulary files (.npz): the words of a data set with their vectors, and every sentence of it in their classes.
+
+    words, counts, vectors                     (W,), (W,) int64, (W, D) float32: class i + 1 is words[i]
+    <split>/ids, <split>/offsets               (S,) sample ids; (S + 1,) int64
+    <split>/classes, <split>/weights           (n,) int64 kept words of sentence s are [offsets[s], offsets[s + 1])
+    provenance                                 JSON: how it was made, and what was left out
+
+Nothing in it is ever unpickled; the same content gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from stages.features.tokens import Tagger
+from stages.features.word_vectors import Form
+from stages.features.words import Sentences, Vocabulary
+
+SCHEMA_VERSION = 1
+
+
+class VocabularyError(ValueError):
+    """A vocabulary that cannot be made or read. The message names the file and the way out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularyEntry:
+    """An entry of `vocabularies` in params.yaml.
+
+    dataset      whose sentences
+    form, file   of the word vectors: below data/raw/<dataset>/; null where they are seeded
+    width, seed  channels of a vector; of seeded vectors
+    limit        classes kept, the most frequent ones; null: all
+    longest      words of a sentence that are used
+    counted      "training": on the sentences that are trained on; "published": on those of all splits, as the references do
+    tagger       what tells content words from others: they only shape which words are hidden
+    """
+
+    dataset: str
+    form: Form
+    file: str | None
+    width: int
+    seed: int
+    limit: int | None
+    longest: int
+    counted: Literal["training", "published"]
+    tagger: Tagger
+
+    def __post_init__(self) -> None:
+        if (self.form == "seeded") != (self.file is None):
+            raise ValueError(f"file: form {self.form} {'has no' if self.form == 'seeded' else 'needs a'} file, got {self.file!r}")
+        if self.width < 1 or self.longest < 1 or (self.limit is not None and self.limit < 1):
+            raise ValueError("width, longest and limit must be at least 1")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The sentences of one split: ids, and per sentence its kept classes and their raw weights."""
+
+    ids: Sequence[str]
+    classes: Sequence[Sequence[int]]
+    weights: Sequence[Sequence[int]]
+
+
+def write_vocabulary(
+    path: Path, vocabulary: Vocabulary, splits: Mapping[str, Encoded], longest: int, provenance: Mapping[str, Any]
+) -> None:
+    """Write beside and rename."""
+    arrays: dict[str, Any] = {
+        "words": np.array(vocabulary.words),
+        "counts": np.array(vocabulary.counts, np.int64),
+        "vectors": vocabulary.vectors,
+        "longest": np.array(longest, np.int64),
+    }
+    for split, encoded in splits.items():
+        arrays[f"{split}/ids"] = np.array(encoded.ids, np.str_)
+        arrays[f"{split}/offsets"] = np.cumsum([0, *map(len, encoded.classes)], dtype=np.int64)
+        for name, rows in (("classes", encoded.classes), ("weights", encoded.weights)):
+            arrays[f"{split}/{name}"] = np.array([value for row in rows for value in row], np.int64)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    about = {"schema_version": SCHEMA_VERSION, **provenance}
+    with partial.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays, provenance=np.array(json.dumps(about, sort_keys=True)))
+    partial.replace(path)
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """The words alone.
+
+    Raises VocabularyError: no such file, or something else.
+    """
+    arrays = _read(path, ("words", "counts", "vectors"))
+    words, counts = tuple(map(str, arrays["words"])), tuple(map(int, arrays["counts"]))
+    return Vocabulary(words, counts, np.asarray(arrays["vectors"], np.float32))
+
+
+def read_sentences(path: Path, split: str) -> Sentences:
+    """The sentences of one split.
+
+    Raises VocabularyError: no such file, no such split in it.
+    """
+    names = ("ids", "offsets", "classes", "weights")
+    arrays = _read(path, ("vectors", "longest", *(f"{split}/{name}" for name in names)))
+    ids, offsets, classes, weights = (arrays[f"{split}/{name}"] for name in names)
+
+    def rows(values: Any) -> list[Any]:
+        return [values[begin:end] for begin, end in pairwise(offsets)]
+
+    vectors = np.asarray(arrays["vectors"], np.float32)
+    return Sentences(vectors, [str(one) for one in ids], rows(classes), rows(weights), longest=int(arrays["longest"]))
+
+
+def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if missing := [key for key in keys if key not in content]:
+                splits = ", ".join(sorted({key.split("/")[0] for key in content if "/" in key})) or "none"
+                raise VocabularyError(f"{path}: no {missing[0]!r} in it (splits: {splits}); make it with the vocabulary stage")
+            return {key: content[key] for key in keys}
+    except FileNotFoundError:
+        raise VocabularyError(f"{path}: no such file; make it with the vocabulary stage") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, VocabularyError):
+            raise
+        raise VocabularyError(f"{path}: not a readable npz of plain arrays ({error}); make it again") from error

@@ -1,0 +1,155 @@
+"""Localisation learnt without times, from sentences and features to scores, on two dozen random videos."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+from stages import evaluate, score, train, vocabulary
+from stages.features.vocabularies import VocabularyError, read_sentences, read_vocabulary
+from stages.params import ParamsError, load_params
+from tests.stages import tiny
+
+MODEL = {
+    "numerics": "corrected", "hidden": 8, "heads": 2, "video_layers": 1, "word_layers": 1, "dropout": 0.1, "proposals": 3,
+    "grid": 8, "sigma": 9.0, "gamma": 0.5, "epochs": 2, "margin_1": 0.1, "margin_2": 0.15, "diversity": 0.15, "alpha_1": 1.0,
+    "alpha_2": 1.0,
+}  # fmt: skip
+TRAIN = {
+    "epochs": 2, "batch_size": 8, "lr": 1.0e-3, "weight_decay": 0.0, "schedule": "inverse_sqrt", "warmup_steps": 4,
+    "clip_norm": 10.0, "optimiser": "adam", "select": "R@1,mIoU",
+}  # fmt: skip
+EVALUATE = {
+    "splits": ["iid"], "batch_size": 5, "masks": 2, "vote": "vote_weighted", "abnormal": True, "primary": ["R@1,mIoU"],
+    "published": None, "baseline_seed": 0, "examples": 2,
+}  # fmt: skip
+WORDS = {
+    "dataset": "tiny", "form": "seeded", "file": None, "width": 6, "seed": 0, "limit": None, "longest": 20,
+    "counted": "training", "tagger": "closed_class",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Samples, stores, params.yaml with one run per method, the vocabulary."""
+    made = tiny.make(tmp_path_factory.mktemp("weak"), videos=24)
+    content = yaml.safe_load(made.params.read_text())
+    words = made.folder / "words.npz"
+    base = content["runs"]["tiny"] | {
+        "features": {"video": ["clip", "slowfast"], "query": [], "clips": 16},
+        "confounders": {"video": str(made.params), "query": str(words)},
+        "model": MODEL,
+        "train": TRAIN,
+        "evaluate": EVALUATE,
+    }
+    content["vocabularies"] = {"tiny": WORDS}
+    content["runs"] = {name: base | {"method": name} for name in ("cpl", "ccr")}
+    made.params.write_text(yaml.safe_dump(content))
+    arguments = ["--name", "tiny", "--samples", made.samples, "--raw", made.folder / "raw", "--out", words]
+    assert vocabulary.main([*map(str, arguments), "--params", str(made.params)]) == 0
+    return made, words
+
+
+def run(work, name, out, *more):
+    made, words = work
+    places = {"samples": made.samples, "features": made.features, "params": made.params, "name": name}
+    common = [str(part) for key, value in places.items() for part in (f"--{key}", value)]
+    train.main([*common, "--video-confounders", str(made.params), "--query-confounders", str(words), "--out", str(out), *more])
+    ends = ["--run", out, "--results", out / "results", "--page", out / "page.json"]
+    assert evaluate.main([*common, *map(str, ends)]) == 0
+
+
+@pytest.fixture(scope="module", params=["cpl", "ccr"])
+def finished(request, work, tmp_path_factory):
+    out = tmp_path_factory.mktemp(request.param)
+    run(work, request.param, out)
+    return request.param, out
+
+
+def test_training_ends_in_a_run_with_its_words_and_a_selected_epoch(finished, work):
+    method, out = finished
+    config = json.loads((out / "config.json").read_text())
+    assert (config["method"], config["clips"], config["selection"]["metric"]) == (method, 16, "R@1,mIoU")
+    assert config["widths"] == {"video": 11, "words": 6, "classes": read_vocabulary(work[1]).classes}
+    assert (out / "vocabulary.npz").read_bytes() == work[1].read_bytes()
+
+
+def test_scorer_gives_the_same_values_for_the_published_predictions(finished, work, tmp_path):
+    _, out = finished
+    truth = tmp_path / "truth.jsonl"
+    rows = [json.loads(line) for line in (work[0].folder / "raw/annotations/iid.jsonl").read_text().splitlines()]
+    truth.write_text(
+        "".join(
+            json.dumps({"vid": row["vid"], "duration": row["duration"], "window": row["relevant_windows"][0]}) + "\n"
+            for row in rows
+        )
+    )
+    scored = tmp_path / "scored.json"
+    files = ["--predictions", str(out / "results/predictions.jsonl"), "--ground-truth", str(truth), "--out", str(scored)]
+    assert score.main(["--benchmark", "ccr_localisation", *files]) == 0
+    metrics = json.loads((out / "results/metrics.json").read_text())
+    profiles = json.loads(scored.read_text())["profiles"]
+    for profile in ("no_vote", "vote_weighted", "vote_plain"):
+        for name, value in profiles[profile]["unrounded"].items():
+            if name.startswith("R@1"):
+                assert metrics[f"iid.{profile}.{name}"] == pytest.approx(100 * value, abs=1e-4)
+    headline = profiles["vote_weighted"]["unrounded"]
+    assert metrics["iid.R@1,mIoU"] == pytest.approx(100 * headline["R@1,mIoU"], abs=1e-4)
+
+
+def test_page_shows_windows_rates_and_baselines(finished):
+    method, out = finished
+    page = json.loads((out / "page.json").read_text())
+    iid = page["splits"]["iid"]
+    assert set(iid["baselines"]) == {"random window", "centre window"}
+    assert ("abnormal reconstruction after" in iid["metrics"]) == (method == "ccr")
+    assert 0 <= iid["metrics"]["abnormal reconstruction before"] <= 100
+    example = page["examples"][0]
+    assert all(0 <= start <= end <= example["duration"] for start, end, _ in example["windows"])
+
+
+def test_answers_do_not_depend_on_the_batch(work, tmp_path):
+    made, _ = work
+    run(work, "ccr", tmp_path / "one")
+    content = made.params.read_text()
+    try:
+        made.params.write_text(content.replace("batch_size: 5", "batch_size: 1"))
+        ends = ["--run", tmp_path / "one", "--results", tmp_path / "r", "--page", tmp_path / "p.json"]
+        places = ["--name", "ccr", "--samples", made.samples, "--features", made.features, "--params", made.params]
+        assert evaluate.main([*map(str, places), *map(str, ends)]) == 0
+    finally:
+        made.params.write_text(content)
+
+    def losses(folder):
+        lines = (folder / "predictions.jsonl").read_text().splitlines()
+        return np.array([json.loads(line)["nll"] for line in lines])
+
+    np.testing.assert_allclose(losses(tmp_path / "r"), losses(tmp_path / "one" / "results"), atol=1e-5)
+
+
+def test_same_seed_gives_the_same_bytes(work, tmp_path):
+    for name in ("a", "b"):
+        run(work, "cpl", tmp_path / name)
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+def test_sentences_are_known_by_split_and_words_are_those_of_training(work):
+    _, words = work
+    assert "event" in read_vocabulary(words).words
+    texts = read_sentences(words, "iid")
+    assert texts.length("1000") >= 1
+    with pytest.raises(VocabularyError, match=r"no 'val/ids' in it \(splits: iid, train\)"):
+        read_sentences(words, "val")
+
+
+def test_settings_of_another_task_are_refused(work):
+    made, _ = work
+    content = yaml.safe_load(made.params.read_text())
+    content["runs"]["cpl"]["evaluate"] = tiny.EVALUATE
+    other = made.folder / "other.yaml"
+    other.write_text(yaml.safe_dump(content))
+    with pytest.raises(ParamsError, match=r"runs\.cpl\.evaluate: unknown key 'top'"):
+        load_params(other)
