@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 
@@ -21,3 +22,8 @@ def divergence(p: Tensor, q: Tensor) -> Tensor:
 def ignorance(q: Tensor) -> Tensor:
     """q (B, C) -> (B,): 0 where all classes are equally likely."""
     return -math.log(q.shape[-1]) - q.log_softmax(dim=-1).mean(dim=-1)
+
+
+def from_target(target: Tensor, q: Tensor) -> Tensor:
+    """target (B, C) probabilities, q (B, C) logits -> (B,): divergence of q from the target, 0 log 0 = 0."""
+    return (torch.special.xlogy(target, target) - target * q.log_softmax(dim=-1)).sum(dim=-1)

@@ -22,9 +22,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.backbones.clip_word_transformer import ClipWordTransformer, TransformerBackbone
-from models.backbones.hga import Hga, HgaBackbone
-from models.backbones.question_video import Encoded, QuestionVideo
+from models.backbones.question_backbones import Backbone, build_backbone
+from models.backbones.question_video import Encoded
 from models.batch import Answer, Questions
 from models.causal.invariant import ClipBank, Grounding, Split, gumbel_noise, never_empty, replace
 from models.losses.classification import one_of_many
@@ -53,7 +52,7 @@ class Config:
     """Every number of the method. `numerics` chooses a preset of deviations; `deviations` replaces the preset."""
 
     numerics: Literal["corrected", "released"]
-    backbone: Hga | ClipWordTransformer
+    backbone: Backbone
     answers: int  # A: classes of the vocabulary, "unknown" not counted
     tau: float  # temperature of the split; moves its gradient only
     w_do: float
@@ -115,13 +114,9 @@ class Model(Method):
     def __init__(self, config: Config, *, widths: Mapping[str, int], confounders: Mapping[str, Tensor]) -> None:
         super().__init__(config, widths=widths, confounders=confounders)
         self.deviates = config.deviates
-        self.backbone: QuestionVideo
-        if isinstance(config.backbone, Hga):
-            self.backbone = HgaBackbone(
-                config.backbone, d_video=widths["video"], d_query=widths["query"], padded_pool=self.deviates.padded_pool
-            )
-        else:
-            self.backbone = TransformerBackbone(config.backbone, d_video=widths["video"], d_query=widths["query"])
+        self.backbone = build_backbone(
+            config.backbone, d_video=widths["video"], d_query=widths["query"], padded_pool=self.deviates.padded_pool
+        )
         self.grounding = Grounding(
             self.backbone.width,
             tau=config.tau,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
@@ -97,11 +97,11 @@ def check_given(given: Mapping[str, Any], told: Mapping[str, Any], prefix: str =
             raise ValueError(f"{prefix}{name} is {value} by the shapes of the checkpoint, but {given[name]} by the configuration")
 
 
-def renamed(state: Mapping[str, Tensor], pairs: Mapping[str, str]) -> dict[str, Tensor]:
-    """state[old] under its new name, for the names that are there."""
-    return {new: state[old].contiguous() for old, new in pairs.items() if old in state}
+def to_ours(state: Mapping[str, Tensor], table: Mapping[str, str]) -> dict[str, Tensor]:
+    """Reference tensors under our names; keys outside the table are left out, the caller reports them."""
+    return {ours: state[theirs].contiguous() for theirs, ours in table.items() if theirs in state}
 
 
-def inverse(table: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Our key, reference key."""
-    return ((ours, theirs) for theirs, ours in table.items())
+def to_reference(state: Mapping[str, Tensor], table: Mapping[str, str]) -> dict[str, Tensor]:
+    """The inverse of `to_ours`, for the keys that both have."""
+    return {theirs: state[ours].contiguous() for theirs, ours in table.items() if ours in state}

@@ -15,6 +15,8 @@ _ASSUMED: dict[str, Any] = {"tau": 1.0, "w_do": 1.0, "w_env": 1.0}
 _DROPOUT = 0.5
 _SETTINGS = {"tau": "tau", "w_do": "alpha", "w_env": "beta"}
 
+to_ours, to_reference = hga.to_ours, hga.to_reference
+
 
 def key_table(*, graph_layers: int, chunks: int) -> dict[str, str]:
     """Reference key -> our key, in a fixed order."""
@@ -47,13 +49,3 @@ def convert(state: Mapping[str, Tensor], given: Mapping[str, Any]) -> Converted:
         weights=to_ours(state, table),
         assumed=assumed | guessed,
     )
-
-
-def to_ours(state: Mapping[str, Tensor], table: Mapping[str, str]) -> dict[str, Tensor]:
-    """Reference tensors under our names; keys outside the table are left out, the caller reports them."""
-    return hga.renamed(state, table)
-
-
-def to_reference(state: Mapping[str, Tensor], table: Mapping[str, str]) -> dict[str, Tensor]:
-    """The inverse of `to_ours`, for the keys that both have."""
-    return hga.renamed(state, dict(hga.inverse(table)))
