@@ -18,8 +18,9 @@ from tqdm import tqdm
 from stages.consolidation.archives import Archive
 from stages.consolidation.arrays import CHECKSUM_DIFFERS, Array, load_whole, rows_of
 from stages.consolidation.faults import ConsolidationError, Fault, FaultError, Faults
-from stages.consolidation.sources import Folder, compare_with_manifest, open_source
-from stages.consolidation.survey import Entry, Survey, progressing, survey
+from stages.consolidation.hdf5 import rows as hdf5_rows
+from stages.consolidation.sources import Folder, compare_with_manifest, open_file, open_source
+from stages.consolidation.survey import Entry, Survey, progressing, single_file, survey
 from stages.consolidation.workers import Workers
 from stages.features.store import ChunkFiles, Feature, StoreDraft, StoreInfo, Values
 
@@ -49,7 +50,7 @@ def build(
     faults = Faults()
     with Workers(workers) as pool:
         try:
-            source = open_source(raw, feature.files)
+            source = open_file(raw, feature.files) if feature.format == "h5" else open_source(raw, feature.files)
             if listed is not None:
                 compare_with_manifest(source, raw, feature.files, listed, faults)
             found = survey(source, feature, wanted, pool, faults)
@@ -73,7 +74,9 @@ def _fill(
     with StoreDraft(path, ids, lengths, feature.width, found.dtype) as draft:
         first_rows = draft.offsets.tolist()  # one more than entries: the end
         zero = feature.non_finite == "zero"
-        if isinstance(source, Folder):
+        if feature.format == "h5":
+            complete = _copy_hdf5(single_file(source), feature, entries, draft.values, faults)
+        elif isinstance(source, Folder):
             complete = _copy_folder(source, feature, entries, first_rows, draft.values, pool, faults)
         else:
             complete = _copy_archives(source, feature, entries, first_rows, draft.values, faults)
@@ -189,6 +192,20 @@ def _read_and_convert(path: str, array: Array, task: CopyTask) -> memoryview:
     with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (a Path per file costs as much as reading it)
         content = os.pread(file.fileno(), array.packed, 0 if array.whole else array.start)
     return _rows(array, content, task.form, task.key, task.values.dtype)
+
+
+def _copy_hdf5(path: Path, feature: Feature, entries: list[Entry], values: Values, faults: Faults) -> Iterator[int]:
+    """Yield, after every item, the row up to which the store is complete."""
+    wanted, row = [(entry.name, entry.array) for entry in entries], 0
+    with ChunkFiles(values) as chunks, _bar(sum(array.packed for _, array in wanted), "  rows") as bar:
+        for (_, array), found in zip(wanted, hdf5_rows(path, feature.key, wanted, values.dtype), strict=True):
+            if isinstance(found, Fault):
+                faults.add(found)
+            else:
+                chunks.place(row, found)
+            row += array.rows
+            bar.update(array.packed)
+            yield row
 
 
 def _copy_archives(

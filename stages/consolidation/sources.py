@@ -37,6 +37,17 @@ def open_source(raw: Path, files: str) -> Folder | list[Archive]:
     return [Archive(parts) for parts in ordered_parts(paths)]
 
 
+def open_file(raw: Path, files: str) -> list[Archive]:
+    """The one file that holds all items of a feature.
+
+    Raises FaultError if there is none, or several.
+    """
+    paths = _paths(raw, files)
+    if len(paths) != 1 or not paths[0].is_file():
+        raise FaultError("nothing", f"{files!r} is {len(paths)} files or a folder, expected one file; there are {_beside(raw)}")
+    return [Archive(paths)]
+
+
 def _paths(raw: Path, files: str) -> list[Path]:
     if (raw / files).exists():
         return [raw / files]

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from stages.consolidation.archives import Archive, Member
 from stages.consolidation.arrays import Array, Content, locate
 from stages.consolidation.faults import Fault, FaultError, Faults
+from stages.consolidation.hdf5 import located
 from stages.consolidation.sources import Folder, Matching
 from stages.consolidation.workers import Workers
 from stages.features.store import Feature
@@ -42,7 +43,9 @@ class Survey:
 def survey(source: Folder | list[Archive], feature: Feature, wanted: Collection[str], workers: Workers, faults: Faults) -> Survey:
     """Look at every file once. What is wrong goes into `faults`, and its files into no entry."""
     matching = Matching(frozenset(wanted), f".{feature.format}", feature.prefix)
-    if isinstance(source, Folder):
+    if feature.format == "h5":
+        entries = list(_in_hdf5(single_file(source), feature, matching, faults))
+    elif isinstance(source, Folder):
         entries = list(_in_folder(source, feature, matching, workers, faults))
     else:
         entries = list(_in_archives(source, feature, matching, faults))
@@ -70,6 +73,28 @@ def _in_folder(folder: Folder, feature: Feature, matching: Matching, workers: Wo
                 else:
                     yield Entry(item, name, 0, found)
             bar.update(len(part))
+
+
+def single_file(source: Folder | list[Archive]) -> Path:
+    """What sources.open_file found."""
+    assert not isinstance(source, Folder)
+    return source[0].parts[0]
+
+
+def _in_hdf5(path: Path, feature: Feature, matching: Matching, faults: Faults) -> Iterator[Entry]:
+    extra: dict[str, Array | Fault] = {}
+    for name, found in tqdm(located(path, feature.key), desc="  headers", unit="item", leave=False, mininterval=0.5):
+        item = _matched(matching, f"{name}.{feature.format}", faults)
+        if item is None:
+            extra[f"{name}.{feature.format}"] = found
+        elif isinstance(found, Fault):
+            faults.add(found)
+        else:
+            yield Entry(item, name, 0, found)
+    if feature.extra == "store":
+        for item, file in matching.extra_ids(faults):
+            if isinstance(array := extra.get(file), Array):
+                yield Entry(item, file.removesuffix(f".{feature.format}"), 0, array)
 
 
 def _in_archives(archives: list[Archive], feature: Feature, matching: Matching, faults: Faults) -> Iterator[Entry]:

@@ -14,8 +14,8 @@ class Feature:
     kind        clip: rows are clips of a video; query: rows are tokens of a query; frame, object, trajectory: as design.md 3
     files       below data/raw/<dataset>/: a folder, an archive (.zip, .tar, .tar.gz, .tgz), or a glob of split tar parts
                 ("name.tar.gz.*", "name.parta?"; parts are joined in name order)
-    format      of the single files: npz (array under `key`), pt (a bare tensor), npy (a bare array)
-    key         array in the npz; null for pt and npy
+    format      of the single files: npz (array under `key`), pt (a bare tensor), npy (a bare array); or h5, one HDF5 file for all
+    key         array in the npz; null for pt and npy. h5: data set in the group of each id, null: each id is a data set
     prefix      what the file name has in front of the id ("qid" for query features); files without it are refused as extra
     width       channels; any other width is an error
     fps         rows per second; null where rows are not spaced in time
@@ -31,7 +31,7 @@ class Feature:
 
     kind: Literal["clip", "query", "frame", "object", "trajectory"]
     files: str
-    format: Literal["npz", "pt", "npy"]
+    format: Literal["npz", "pt", "npy", "h5"]
     key: str | None = None
     prefix: str = ""
     width: int
@@ -49,7 +49,7 @@ class Feature:
         path = PurePosixPath(self.files)
         if not self.files or path.is_absolute() or ".." in path.parts or "\0" in self.files:
             raise ValueError(f"files: expected a path below data/raw/<dataset>/, got {self.files!r}")
-        if (self.format == "npz") != (self.key is not None):
+        if self.format != "h5" and (self.format == "npz") != (self.key is not None):
             raise ValueError(f"key: format {self.format} {'needs' if self.format == 'npz' else 'has no'} key, got {self.key!r}")
         if self.width < 1:
             raise ValueError(f"width: expected at least 1, got {self.width}")
