@@ -48,7 +48,7 @@ def load(case: Case) -> tuple[Model, dict[str, str | None]]:
         span_threshold=0.5,
         vq_weight=1.0,
         align_weight=0.5,
-        temperature=0.07,
+        temperature=sizes.get("temperature", 0.07),
         negatives=sizes.get("negatives_per_sample"),
     )
     found = keys.convert(case.weights, {"text": {"yes_no_token_ids": sizes["yes_no_token_ids"]}})

@@ -206,7 +206,14 @@ def batch_dependence(case: Case, check: Comparison) -> None:
         together = model(questions(case, pad, training=False)).vqa
         alone = [model(questions(case, pad, training=False, rows=slice(i, i + 1))).vqa for i in range(count)]
     for name, said in (("batch", together), ("single", _stacked(alone))):
-        each(check, {f"video_proj_{name}": said.video[:, 0], f"key_{name}": said.text})
+        found = {
+            "video_proj": said.video[:, 0],
+            "grounding_feature": said.video[:, 0],
+            "key": said.text,
+            "answer_proj": said.text,
+        }
+        found |= {"fatt": said.weights[:, 0], "logits": said.scores}  # what is called the key holds the vectors of the candidates
+        each(check, {f"{output}_{name}": value for output, value in found.items()})
 
 
 def _stacked(passes: list[AnswerPass]) -> AnswerPass:
