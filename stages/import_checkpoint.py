@@ -46,6 +46,7 @@ class Known:
     dataset: str = ""
     features: dict[str, tuple[str, ...]] = field(default_factory=dict)
     fps: float | None = None
+    clips: int | None = None
 
 
 def known_from(config: Path | None, run: str | None, method: str) -> Known:
@@ -62,7 +63,7 @@ def known_from(config: Path | None, run: str | None, method: str) -> Known:
         if record is None:
             raise RunError(f"{config}: expected the {CONFIG} of a run folder")
         _same_method(record.method, method, config)
-        return Known(model=record.model, dataset=record.dataset, features=record.features, fps=record.fps)
+        return Known(model=record.model, dataset=record.dataset, features=record.features, fps=record.fps, clips=record.clips)
     reference = read_reference_config(config)
     rates = [float(value) for value in find(reference, "fps") if isinstance(value, int | float)]
     return Known(model=_keys(method).settings(reference), fps=rates[0] if rates else None)
@@ -83,6 +84,7 @@ def build(converted: Converted, known: Known, *, method: str, checkpoint: Path, 
         dataset=known.dataset,
         features=known.features,
         fps=ASSUMED_FPS if known.fps is None else known.fps,
+        clips=known.clips,
         inputs={"checkpoint": f"sha256:{hashlib.sha256(checkpoint.read_bytes()).hexdigest()}"},
     )
     weights = {name: value.float() for name, value in converted.weights.items()}
@@ -145,8 +147,9 @@ def _from_params(path: Path, run: str | None, method: str) -> Known:
     return Known(
         model=dataclasses.asdict(entry.model),
         dataset=entry.dataset,
-        features=dataclasses.asdict(entry.features),
+        features={"video": entry.features.video, "query": entry.features.query},
         fps=rates[0] if rates else None,
+        clips=entry.features.clips,
     )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models.methods.causalvtg import Model
 from models.reference_keys import causalvtg as keys
 from stages.import_checkpoint import main
-from stages.params import parse
+from stages.params import load_params, parse
 from stages.training.runs import load_run, read_record
 from tests.parity import Case
 from tests.parity_cases.causalvtg_network import grounding
@@ -80,13 +82,28 @@ def test_record_of_another_run_fills_in(checkpoint, tmp_path):
     assert second.features == {"video": ("clip", "slowfast"), "query": ("clip_text",)}
 
 
-def test_params_fill_in_dataset_features_and_model(checkpoint, tmp_path, capsys):
+def test_params_must_name_the_run_and_fit_the_checkpoint(checkpoint, tmp_path, capsys):
     params = ("--config", str(Path(__file__).parents[2] / "params.yaml"))
     assert run(checkpoint, tmp_path / "run", *params) == 2
     assert "which entry of runs? give --run NAME" in capsys.readouterr().err
     assert run(checkpoint, tmp_path / "run", *params, "--run", "causalvtg-planted") == 2
     assert "hidden is 32 by the shapes of the checkpoint, but 64 by the configuration" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_params_tell_dataset_features_and_rate(tmp_path):
+    params = Path(__file__).parents[2] / "params.yaml"
+    entry = load_params(params).runs["causalvtg-planted"]
+    released = dataclasses.replace(entry.model, numerics="released")
+    widths = {"video": 160, "query": 64}
+    model = Model(released, widths=widths, confounders={side: torch.zeros(3, width) for side, width in widths.items()})
+    torch.save(keys.to_reference(model.state_dict(), keys.key_table(released.strides)), tmp_path / "a.pth")
+    assert run(tmp_path / "a.pth", tmp_path / "run", "--config", str(params), "--run", "causalvtg-planted") == 0
+    record = read_record(tmp_path / "run")
+    assert (record.dataset, record.fps, record.clips) == ("planted", 0.5, None)
+    assert record.features == {"video": ("clip", "slowfast"), "query": ("clip_text",)}
+    assert record.model["numerics"] == "released"  # what a reference checkpoint holds fits no other
+    assert record.model["loss_weights"] == dataclasses.asdict(entry.model.loss_weights)
 
 
 def test_unknown_and_missing_keys_are_listed(tmp_path, capsys):
