@@ -46,15 +46,15 @@ def candidates(points: Floats, inertia: dict[str, float]) -> dict[str, Callable[
         found = corrected(points, k=CLUSTERS, seed=0, iterations=usual.iterations, seeding_rows=usual.seeding_rows)
         inertia[f"seeds among {usual.seeding_rows}"] = found.inertia
 
-    def half_drawn() -> None:
-        found = corrected(points, k=CLUSTERS, seed=0, iterations=usual.iterations, seeding_rows=usual.seeding_rows // 2)
-        inertia[f"seeds among {usual.seeding_rows // 2}"] = found.inertia
+    def twice_drawn() -> None:
+        found = corrected(points, k=CLUSTERS, seed=0, iterations=usual.iterations, seeding_rows=2 * usual.seeding_rows)
+        inertia[f"seeds among {2 * usual.seeding_rows}"] = found.inertia
 
     centres = points[:CLUSTERS]
     return {
         "default seeding": default,
         f"seeds among {usual.seeding_rows}": drawn,
-        f"seeds among {usual.seeding_rows // 2}": half_drawn,
+        f"seeds among {2 * usual.seeding_rows}": twice_drawn,
         "limit: one matrix product": lambda: points @ centres.T,
     }
 

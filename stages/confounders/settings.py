@@ -29,7 +29,7 @@ class Dictionary:
     numerics: Literal["corrected", "released"] = "corrected"
     row: Literal["member", "centre"] = "member"
     iterations: int = 300
-    seeding_rows: int = 4096
+    seeding_rows: int = 2048
     published: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
