@@ -11,12 +11,12 @@ WHICH_QUESTION = "What question can the video clip answer?"
 
 
 def joined(question: str, options: Sequence[str], separator: str) -> list[str]:
-    """ "question </s> option" for each option; `separator` is the tokenizer's own."""
+    """Question, separator, option for each option, as in `why did he fall </s> ice`; the separator is the tokenizer's own."""
     return [f"{question} {separator} {option}" for option in options]
 
 
 def is_it(question: str, options: Sequence[str], mask: str, *, subtitles: bool = True) -> list[str]:
-    """ "Question: ... Is it '...'? [MASK]." for each option; `mask` is the tokenizer's word to fill in.
+    """Is it this option? For each option; `mask` is the tokenizer's word to fill in.
 
     `subtitles` appends the heading under which FrozenBiLM expects speech; there is none, but it was trained with the heading.
     """
