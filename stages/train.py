@@ -302,6 +302,8 @@ def main(argv: list[str] | None = None) -> None:
         train(args.name, run, inputs, args.out, policy=policy, debug_nan=args.debug_nan)
     except KNOWN_ERRORS as error:
         parser.exit(2, f"{type(error).__name__}: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, f"interrupted; the same command goes on from the last state in {args.out / 'resume'}\n")
 
 
 if __name__ == "__main__":
