@@ -47,7 +47,8 @@ class CandidateEncoder(nn.Module):
         from transformers import RobertaConfig, RobertaModel  # takes seconds: not for those who only read settings
 
         super().__init__()
-        self.encoder = RobertaModel(RobertaConfig(**asdict(sizes)), add_pooling_layer=False)
+        library = RobertaConfig(**asdict(sizes), attn_implementation="sdpa")
+        self.encoder = RobertaModel(library, add_pooling_layer=False)
         self.project = nn.Linear(sizes.hidden_size, d_model)
         self.pool = None if mean else PooledRows(d_model, hidden=False)
 
@@ -63,7 +64,8 @@ class CandidateEncoder(nn.Module):
     def forward(self, ids: Tensor, real: Tensor, *, pool_pads: bool) -> Tensor:
         """ids, real (B, M, L) -> (B, M, D). `pool_pads`: padding takes part in the pooling (never in the encoder)."""
         flat, mask = ids.flatten(end_dim=1), real.flatten(end_dim=1)
-        words = self.project(self.encoder(input_ids=flat, attention_mask=mask.long()).last_hidden_state)  # (B M, L, D)
+        attended = mask[:, None, None]  # with four axes the library takes it as it is; with two it waits for the device to look
+        words = self.project(self.encoder(input_ids=flat, attention_mask=attended).last_hidden_state)  # (B M, L, D)
         pooled = None if pool_pads else mask
         vectors = masked_mean(words, pooled) if self.pool is None else self.pool(words, pooled)[0]
         return vectors.unflatten(0, ids.shape[:2])

@@ -184,3 +184,25 @@ def test_training_step_does_not_wait_for_the_device():
         losses = network.losses(network(given, network.draw(given, torch.Generator())), given)
         assert losses["total"].shape == ()
     assert given.video.shape[-1] == FRAME
+
+
+def test_text_encoder_is_never_asked_whether_anything_is_padded(monkeypatch):
+    asked = []
+    monkeypatch.setattr("transformers.masking_utils._ignore_bidirectional_mask_sdpa", lambda *given, **more: asked.append(given))
+    model(config())(batch([6, 4], [[5, 6, 7]] * 2))
+    assert not asked  # the answer would be waited for on every step
+
+
+@pytest.mark.parametrize(("text", "own"), [(config().text, {}), (config().text, {"variant": "ngplus"}), (DEBERTA, {})])
+@pytest.mark.parametrize("numerics", ["corrected", "released"])
+def test_half_precision_trains_and_stays_near_full_precision(numerics, text, own):
+    network, given = model(config(numerics, text=text, **own)), batch([6, 6, 6], [[5, 6, 7]] * 3, labels=True, masked_word=True)
+    draws = network.draw(given, torch.Generator().manual_seed(0))
+    exact = network.losses(network(given, draws), given)["total"]
+    with torch.autocast("cpu", torch.bfloat16):
+        output = network(given, draws)
+        total = network.losses(output, given)["total"]
+    total.backward()
+    torch.testing.assert_close(total, exact, rtol=0.1, atol=0.1)
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+    assert network.decode(output, given)[0].weights.dtype == torch.float32
