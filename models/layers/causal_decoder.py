@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.attention import join_heads, split_heads
+from models.layers.dropout import Dropout
 
 WEIGHT_FLOOR = 1e-10
 
@@ -103,7 +104,7 @@ class CausalLayer(nn.Module):
         self.cross = WeightedAttention(d_model=d_model, heads=heads)
         self.inner, self.outer = nn.Linear(d_model, 2 * d_model), nn.Linear(2 * d_model, d_model)
         self.norm_itself, self.norm_cross, self.norm_outer = (nn.LayerNorm(d_model) for _ in range(3))
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(
         self,

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from models.layers.causal_decoder import WEIGHT_FLOOR, CausalDecoder
+from models.layers.dropout import Dropout
 from models.layers.masks import lengths
 from models.layers.positions import word_positions
 
@@ -129,7 +130,7 @@ class GaussianProposals(nn.Module):
         self.video_decoder = CausalDecoder(layers=video_layers, d_model=d_model, heads=heads, dropout=dropout)
         self.word_decoder = CausalDecoder(layers=word_layers, d_model=d_model, heads=heads, dropout=dropout)
         self.to_words, self.to_gaussians = nn.Linear(d_model, classes), nn.Linear(d_model, 2 * proposals)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def read(self, video: Tensor, video_mask: Tensor, words: Tensor, word_mask: Tensor) -> Reading:
         """video (B, N, D_v), video_mask (B, N), words (B, L, D_w), word_mask (B, L)."""
