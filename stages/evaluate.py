@@ -6,7 +6,8 @@ reads   data/runs/<run>/                       model.safetensors, config.json (h
 writes  data/results/<run>/metrics.json        flat dotted names, e.g. "iid.MR-full-mAP"; n_scored, n_dropped; data_digest
         data/results/<run>/predictions.jsonl   the first split in the benchmark's submission format
         data/results/<run>/splits/<split>.jsonl    every split
-        data/results/<run>/plots/              recall.csv (R1 and R5 by IoU threshold), groups.csv (by length, by answerability)
+        data/results/<run>/plots/              recall.csv (R1 and R5 by IoU threshold), groups.csv (by length, by answerability),
+                                               history.csv (the training's, where DVC can draw it)
         data/pages/<report>/<run>.json         everything that a results page shows
 
 Bare metric names are corrected values; with "vtg.", "vtg_by_record.", "ratsg." or "moment_detr." in front they are what that
@@ -190,8 +191,11 @@ def build(predictor: Predictor, samples: Path, settings: Evaluate, *, selection:
     return [evaluate_split(name, read_samples(samples, name), predictor, settings, lengths) for name in settings.splits]
 
 
-def metrics_of(splits: Sequence[Split], digest: str) -> dict[str, Any]:
-    """The content of metrics.json. Metrics without a value are left out; six decimals, which no one reads beyond."""
+def metrics_of(splits: Sequence[Split], digest: str, primary: Sequence[str]) -> dict[str, Any]:
+    """The content of metrics.json, baselines by their primary metrics only: the page has the rest.
+
+    Metrics without a value are left out; six decimals, which no one reads beyond.
+    """
     out: dict[str, Any] = {}
     for split in splits:
         for name, value in (split.report.metrics if split.report else {}).items():
@@ -201,7 +205,7 @@ def metrics_of(splits: Sequence[Split], digest: str) -> dict[str, Any]:
             out |= {
                 f"{split.name}.baseline.{baseline}.{k}": round(v, 6)
                 for k, v in numbers.items()
-                if v is not None and ("full" in k or k.startswith("R@"))
+                if v is not None and k in primary
             }
         out[f"{split.name}.n_scored"] = len(split.samples) if split.report else 0
         out[f"{split.name}.n_dropped"] = len(split.dropped)
@@ -257,8 +261,10 @@ def digests(run: Path, samples: Path, recipes: Mapping[str, str], splits: Sequen
     return {**out, **{f"features {name}": recipe for name, recipe in sorted(recipes.items())}}
 
 
-def write(results: Path, page_file: Path, splits: Sequence[Split], metrics: dict[str, Any], page: dict[str, Any]) -> None:
-    """All files of the results; metrics.json last, so that a folder with it is complete."""
+def write(
+    results: Path, page_file: Path, splits: Sequence[Split], metrics: dict[str, Any], page: dict[str, Any], history: Path
+) -> None:
+    """All files of the results; metrics.json last, so that a folder with it is complete. Imported weights have no history."""
     (results / "metrics.json").unlink(missing_ok=True)
     shutil.rmtree(results / "splits", ignore_errors=True)
     write_jsonl(results / "predictions.jsonl", splits[0].predictions)
@@ -268,6 +274,8 @@ def write(results: Path, page_file: Path, splits: Sequence[Split], metrics: dict
     for name in ("recall", "groups"):
         rows = [{"split": split.name, **row} for split in scored for row in getattr(split.report, name)]
         write_beside(results / "plots" / f"{name}.csv", table(rows).encode())
+    if history.is_file():
+        write_beside(results / "plots" / HISTORY, history.read_bytes())
     write_json(page_file, page)
     write_json(results / "metrics.json", metrics)
 
@@ -319,7 +327,7 @@ def main(argv: list[str] | None = None) -> int:
         digest = hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(found.items())).encode()).hexdigest()
         provenance = {"data_digest": digest, **found, "dataset": str(quality_report(args.samples)["dataset"])}
         page = page_of(args.name, record, splits, entry.evaluate, args.run, provenance)
-        write(args.results, args.page, splits, metrics_of(splits, digest), page)
+        write(args.results, args.page, splits, metrics_of(splits, digest, entry.evaluate.primary), page, args.run / HISTORY)
     except (ParamsError, VocabularyError, RunError, DatasetError, StoreError, PredictionError, InputError, LookupError) as error:
         print(f"stages.evaluate: {error}", file=sys.stderr)
         return 2

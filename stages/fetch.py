@@ -11,7 +11,7 @@ files are. HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE act as for the Hugging Face 
 e.g.    python -m stages.fetch --name planted --out data/raw/planted
 
 exit code   0: all files are there.  1: they are not; the message says why and what to do.  2: wrong arguments or parameters.
-            130: stopped by Ctrl-C.
+            75: a server was out of reach or too busy; the same command may do later.  130: stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from stages.sources.errors import FetchError, FetchStopped
 from stages.sources.fetching import Manner, fetch
 
 SHOWN = 5  # strange files named
+TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         done = fetch(args.name, dataset.sources, args.out, built=Path(dataset.after), manner=manner)
     except FetchError as error:
         print(f"FetchError: {error}", file=sys.stderr)
-        return 1
+        return TRY_AGAIN if error.passing else 1
     except FetchStopped:
         print(f"{args.out}: stopped; complete files are kept, and the same command goes on from there", file=sys.stderr)
         return 130

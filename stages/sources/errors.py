@@ -4,11 +4,22 @@ from __future__ import annotations
 
 
 class FetchError(Exception):
-    """The data set could not be fetched; the message says which source, why each mirror failed, and the way out."""
+    """The data set could not be fetched; the message says which source, why each mirror failed, and the way out.
+
+    passing    a mirror was out of reach or too busy: the same command may do later
+    """
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class MirrorError(Exception):
-    """One mirror cannot deliver; the next one may."""
+    """One mirror cannot deliver; the next one may. `passing` as in FetchError."""
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class FetchStopped(BaseException):

@@ -134,7 +134,7 @@ class _Fetch:
                 return snapshot
             except MirrorError as problem:
                 mirrors.failed(problem, self._watch)
-        raise FetchError(mirrors.report(self._ledger.out))
+        raise FetchError(mirrors.report(self._ledger.out), passing=mirrors.passing)
 
     def _claim(self, number: int, snapshot: Snapshot) -> None:
         """No two sources may write one file, nor any of them our own."""

@@ -55,6 +55,7 @@ class Mirrors:
         self.left = list(source.mirrors)
         self._current: Mirror | None = None
         self._reasons: list[str] = []
+        self.passing = False  # one of them was only out of reach
 
     def next(self) -> Mirror:
         """The one to try now."""
@@ -65,6 +66,7 @@ class Mirrors:
         """Note why the last one did not do; say so if another one is tried now."""
         assert self._current is not None  # next()
         self._reasons.append(f"{_address(self._current)}: {problem}")
+        self.passing |= problem.passing
         if self.left:
             watch.note(f"{self._reasons[-1]}\n  trying {_address(self.left[0])}")
 

@@ -70,12 +70,12 @@ def patiently(attempt: Callable[[], T], what: str, patience: Patience, watch: Wa
             failed = 1 if problem.progressed else failed + 1
             if failed >= patience.attempts:
                 tried = f" (tried {failed} times)" if failed > 1 else ""
-                raise MirrorError(f"{what}: {problem}{tried}") from None
+                raise MirrorError(f"{what}: {problem}{tried}", passing=True) from None
             asked, own = problem.retry_after, patience.wait(failed)
             if asked is None:
                 watch.pause(own)
             elif asked > patience.longest_retry_after:
-                raise MirrorError(f"{what}: {problem}; the server asks to come back in {asked:.0f} s") from None
+                raise MirrorError(f"{what}: {problem}; the server asks to come back in {asked:.0f} s", passing=True) from None
             else:
                 watch.hold(max(asked, own), f"{what}: {problem}")
 

@@ -164,6 +164,13 @@ def test_failed_fetch_is_one_screen_without_a_traceback(params, tmp_path, capsys
     assert len(errors.splitlines()) <= 5
 
 
+def test_server_that_is_too_busy_ends_with_the_exit_code_that_says_try_later(hub, params, tmp_path):
+    hub.fault("status", operation="tree", status=429, retry_after=86400)
+    done = run(params, tmp_path / "raw", environment(hub, tmp_path))
+    assert done.returncode == 75
+    assert "the server asks to come back in 86400 s" in done.stderr
+
+
 def test_unknown_data_set_is_answered_with_the_known_ones(params, tmp_path, capsys):
     assert fetch.main(["--params", str(params), "--name", "dmeo", "--out", str(tmp_path / "raw")]) == 2
     assert "no entry 'dmeo'" in (message := capsys.readouterr().err)
