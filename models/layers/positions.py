@@ -25,8 +25,17 @@ def sinusoid(n: Tensor, length: int, d_model: int) -> Tensor:
     With a = 2 pi t/n for t = 1..length:  sin(a / 10000^(j/D)) on even channels j, the cosine of the same angle on the next.
     """
     step = torch.arange(1, length + 1, device=n.device, dtype=torch.float32)
-    turn = step / (n.float()[:, None] + 1e-6) * (2.0 * math.pi)  # (B, T)
-    rate = 10000.0 ** (torch.arange(0, d_model, 2, device=n.device, dtype=torch.float32) / d_model)  # (D / 2,)
+    return _waves(step / (n.float()[:, None] + 1e-6) * (2.0 * math.pi), d_model)
+
+
+def masked_sinusoid(mask: Tensor, d_model: int) -> Tensor:
+    """mask (B, T) -> (B, T, d_model): the same code for the real elements, counted through; padding takes the count before it."""
+    step = mask.cumsum(dim=1).float()
+    return _waves(step / (step[:, -1:] + 1e-6) * (2.0 * math.pi), d_model)
+
+
+def _waves(turn: Tensor, d_model: int) -> Tensor:
+    rate = 10000.0 ** (torch.arange(0, d_model, 2, device=turn.device, dtype=torch.float32) / d_model)  # (D / 2,)
     angle = turn[..., None] / rate  # (B, T, D / 2)
     return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(start_dim=2)
 

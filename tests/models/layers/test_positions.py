@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from models.layers.positions import clip_endpoints, sinusoid
+from models.layers.positions import clip_endpoints, masked_sinusoid, sinusoid
 
 
 def test_endpoints_tile_the_video():
@@ -24,3 +24,11 @@ def test_code_is_sine_on_even_and_cosine_on_odd_channels():
         turn = (step + 1) / 3 * 2 * math.pi
         expected = [math.sin(turn), math.cos(turn), math.sin(turn / 100), math.cos(turn / 100)]
         torch.testing.assert_close(code[step], torch.tensor(expected), atol=1e-5, rtol=0.0)
+
+
+def test_masked_code_is_the_plain_one_on_real_elements_and_steps_over_padding():
+    mask = torch.tensor([[True, True, True, False], [True, False, True, True]])
+    code = masked_sinusoid(mask, 6)
+    plain = sinusoid(torch.tensor([3]), 3, 6)[0]
+    torch.testing.assert_close(code[0, :3], plain)
+    torch.testing.assert_close(code[1, [0, 2, 3]], plain)
