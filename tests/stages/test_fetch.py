@@ -165,7 +165,7 @@ def test_failed_fetch_is_one_screen_without_a_traceback(params, tmp_path, capsys
 
 
 def test_server_that_is_too_busy_ends_with_the_exit_code_that_says_try_later(hub, params, tmp_path):
-    hub.fault("status", operation="tree", status=429, retry_after=86400)
+    hub.fault("status", operation="resolve", status=429, retry_after=86_400, times=-1)
     done = run(params, tmp_path / "raw", environment(hub, tmp_path))
     assert done.returncode == 75
     assert "the server asks to come back in 86400 s" in done.stderr
