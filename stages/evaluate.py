@@ -203,9 +203,7 @@ def metrics_of(splits: Sequence[Split], digest: str, primary: Sequence[str]) -> 
                 out[f"{split.name}.{name}"] = round(value, 6)
         for baseline, numbers in split.baselines.items():
             out |= {
-                f"{split.name}.baseline.{baseline}.{k}": round(v, 6)
-                for k, v in numbers.items()
-                if v is not None and k in primary
+                f"{split.name}.baseline.{baseline}.{k}": round(v, 6) for k, v in numbers.items() if v is not None and k in primary
             }
         out[f"{split.name}.n_scored"] = len(split.samples) if split.report else 0
         out[f"{split.name}.n_dropped"] = len(split.dropped)
@@ -294,7 +292,9 @@ def _weak(run: dict[str, Any], record: RunRecord, entry: Run, args: argparse.Nam
         raise LookupError(f"{args.run}: neither the run nor params.yaml says to how many clips its videos are resampled")
     stores = [FeatureStore.open(args.features / f"{name}.zarr") for name in names]
     seed = entry.seed if record.seed is None else record.seed
-    predictor = WeakPredictor(**run, stores=stores, vocabulary=args.run / VOCABULARY, clips=clips, seed=seed)
+    own = args.run / VOCABULARY  # an imported checkpoint has none of its own
+    vocabulary = own if own.is_file() else Path(entry.confounders.query)
+    predictor = WeakPredictor(**run, stores=stores, vocabulary=vocabulary, clips=clips, seed=seed)
     return build_weak(predictor, args.samples, entry.evaluate, selection=entry.train.selection), {
         store.path.stem: store.info.recipe for store in stores
     }

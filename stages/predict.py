@@ -76,6 +76,11 @@ def load(args: argparse.Namespace) -> Loaded:
     """The run of the command line, its post-processing from params.yaml and from the options."""
     device = torch.device("cuda" if args.device == "cuda" or (args.device == "auto" and torch.cuda.is_available()) else "cpu")
     model, record = load_run(args.run, parse)
+    if model.TASK != "moments":
+        raise PredictionError(
+            f"{args.run}: {record.method} (task {model.TASK}) is not predicted by this stage yet; stages.evaluate writes the "
+            "predictions of every split of a run"
+        )
     runs = load_params(args.params).runs if args.params.is_file() else {}
     entry = runs.get(args.settings or record.run)
     if args.settings and entry is None:

@@ -18,7 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-WHERE = ("state_dict", "model_state_dict", "model", "params")  # keys under which training code keeps the weights
+# keys under which training code keeps the weights
+WHERE = ("state_dict", "model_state_dict", "model_parameters", "model", "params")
 
 
 class CheckpointError(ValueError):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
-from stages import evaluate, score, train, vocabulary
+from stages import evaluate, import_checkpoint, predict, score, train, vocabulary
 from stages.features.vocabularies import VocabularyError, read_sentences, read_vocabulary
 from stages.params import ParamsError, load_params
 from tests.stages import tiny
@@ -153,3 +156,31 @@ def test_settings_of_another_task_are_refused(work):
     other.write_text(yaml.safe_dump(content))
     with pytest.raises(ParamsError, match=r"runs\.cpl\.evaluate: unknown key 'top'"):
         load_params(other)
+
+
+def test_reference_checkpoint_is_evaluated_with_the_vocabulary_of_its_run_entry(work, finished, tmp_path):
+    method, out = finished
+    keys = importlib.import_module(f"models.reference_keys.{method}")
+    table = keys.key_table(video_layers=1, word_layers=1, **({"side_heads": False} if method == "ccr" else {}))
+    state = keys.to_reference(load_file(out / "model.safetensors"), table)
+    if method == "ccr":  # the published files hold a side branch that the paper's formulation does not have
+        classes = len(state["fc_comp.bias"])
+        for name in ("q_pos", "q_ref", "q_neg_1", "q_neg_2"):
+            state |= {f"{name}.weight": torch.zeros(classes, 8), f"{name}.bias": torch.zeros(classes)}
+            state |= {f"{name}_additional.weight": torch.zeros(classes, classes), f"{name}_additional.bias": torch.zeros(classes)}
+    torch.save({"num_updates": 3, "config": {"a": 1}, "model_parameters": state}, tmp_path / "best.pt")
+    made, _ = work
+    arguments = ["--method", method, "--checkpoint", tmp_path / "best.pt", "--config", made.params, "--run", method]
+    assert import_checkpoint.main([*map(str, arguments), "--out", str(tmp_path / "run")]) == 0
+    places = ["--name", method, "--samples", made.samples, "--features", made.features, "--params", made.params]
+    ends = ["--run", tmp_path / "run", "--results", tmp_path / "r", "--page", tmp_path / "p.json"]
+    assert evaluate.main([*map(str, places), *map(str, ends)]) == 0
+    ours = json.loads((out / "results/metrics.json").read_text())
+    assert json.loads((tmp_path / "r/metrics.json").read_text())["iid.R@1,mIoU"] == ours["iid.R@1,mIoU"]
+
+
+def test_prediction_of_this_task_is_refused_with_the_way_out(finished, tmp_path, capsys):
+    _, out = finished
+    arguments = ["--run", out, "--dataset", "tiny", "--split", "iid", "--out", tmp_path / "p.jsonl"]
+    assert predict.main([*map(str, arguments)]) == 2
+    assert "stages.evaluate writes the predictions" in capsys.readouterr().err
