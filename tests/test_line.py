@@ -36,6 +36,7 @@ def small_params():
         "datasets": {"planted": params["datasets"]["planted"]},
         "features": {"planted": params["features"]["planted"]},
         "dictionaries": {name: params["dictionaries"][name] for name in ("planted-video", "planted-query")},
+        "vocabularies": {},
         "runs": {"one": run, "two": other},
         "reports": {"demo": params["reports"]["demo"]},
     }
