@@ -161,8 +161,9 @@ class FrozenLanguageModel(nn.Module):
                 parameter.requires_grad_(any(kind in name for kind in (".up.", ".down.", "LayerNorm", "norm.")))
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Weights of a masked DeBERTa-v2 of the same sizes, by the library's names (deberta.*, lm_predictions.lm_head.*).
+        """Weights of a masked DeBERTa-v2 of the same sizes, by the published names (deberta.*, lm_predictions.lm_head.*).
 
+        Read them from the file itself: the library's model leaves out the absolute positions, and may leave the head random.
         Raises RuntimeError if one is missing or has another shape.
         """
         renamed = {ours: state[theirs] for theirs, ours in library_names(self.sizes.num_hidden_layers).items() if theirs in state}

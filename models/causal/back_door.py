@@ -24,6 +24,8 @@ class GraphBackDoor(nn.Module):
 
     def __init__(self, graphs: Tensor, *, d_model: int, edges: Sequence[tuple[int, int]]) -> None:
         super().__init__()
+        if graphs.dim() != 3:
+            raise ValueError(f"graph confounders: expected (K, nodes, width), got {tuple(graphs.shape)}")
         _, nodes, width = graphs.shape
         if width % nodes:
             raise ValueError(f"graph confounders: the width {width} of a node is no multiple of the number of nodes, {nodes}")

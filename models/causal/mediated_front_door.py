@@ -25,6 +25,8 @@ class MediatedFrontDoor(nn.Module):
 
     def __init__(self, dictionary: Tensor, *, d_model: int, d_inner: int, over: Over) -> None:
         super().__init__()
+        if dictionary.dim() != 2:
+            raise ValueError(f"video confounders: expected (K, width of a frame), got {tuple(dictionary.shape)}")
         self.over, self.scale = over, math.sqrt(d_model)
         self.dictionary = nn.Parameter(dictionary.clone())
         self.mediator, self.video = nn.Linear(d_model, d_inner), nn.Linear(d_model, d_inner)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from models.backbones.frozenbilm import Deberta, FrozenLanguageModel, Fusion, Re
 from models.backbones.tempclip import CandidateEncoder, FrameEmbedding, Roberta
 from models.backbones.tempclip_baselines import TempClipBaseline
 from models.batch import GroundedAnswer, GroundedQuestions
-from models.causal.back_door import QUESTION_EDGES, QUESTION_NODES, GraphBackDoor
+from models.causal.back_door import QUESTION_EDGES, GraphBackDoor
 from models.causal.mediated_front_door import MediatedFrontDoor
 from models.layers.encoder_layers import PooledRows, PostNormLayer, PreNormLayer, UnbiasedNorm
 from models.layers.grounding_head import GroundingHead, best_run, best_window, run_span
@@ -58,29 +58,20 @@ class Numerics:
     @classmethod
     def preset(cls, name: Literal["corrected", "released"]) -> Numerics:
         """One of the two."""
-        if name == "released":
-            return cls(
-                mask_pads=False,
-                backdoor_on_query=False,
-                gate="before_norm",
-                softmax_after_smoothing=True,
-                sigma_floor=0.0,
-                frontdoor_in_sample="batch",
-                span_rule="window",
-                search_first_frame=False,
-                contrast="drawn",
-            )
-        return cls(
-            mask_pads=True,
-            backdoor_on_query=True,
-            gate="after_norm",
-            softmax_after_smoothing=False,
-            sigma_floor=1e-6,
-            frontdoor_in_sample="frames",
-            span_rule="run",
-            search_first_frame=True,
-            contrast="batch",
-        )
+        return cls(**{field: pair[name == "corrected"] for field, pair in PRESETS.items()})
+
+
+PRESETS: dict[str, tuple[Any, Any]] = {  # released, corrected
+    "mask_pads": (False, True),
+    "backdoor_on_query": (False, True),
+    "gate": ("before_norm", "after_norm"),
+    "softmax_after_smoothing": (True, False),
+    "sigma_floor": (0.0, 1e-6),
+    "frontdoor_in_sample": ("batch", "frames"),
+    "span_rule": ("window", "run"),
+    "search_first_frame": (False, True),
+    "contrast": ("drawn", "batch"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +222,7 @@ class FrozenBilmCra(nn.Module):
         size = sizes.hidden_size
         self.mask_pads = config.rules.mask_pads
         self.language = FrozenLanguageModel(sizes, d_in=d_in)
-        self.interventions = None
+        self.interventions: Any = None
         if config.variant == "cra":
             self.pool = PooledRows(size, hidden=False)
             self.fuse_text, self.fuse_video = Fusion(size), Fusion(size)
@@ -242,12 +233,11 @@ class FrozenBilmCra(nn.Module):
             self.interventions = Interventions(config, d_model=size, confounders=confounders)
             self.norm = nn.LayerNorm(size)
 
-    def forward(self, video: Tensor, video_mask: Tensor, ids: Tensor, real: Tensor, label: Tensor | None) -> AnswerPass:
+    def forward(self, video: Tensor, video_mask: Tensor, ids: Tensor, real: Tensor, _label: Tensor | None) -> AnswerPass:
         """video (B, T, F), video_mask (B, T), ids and real (B, M, L); the label has no use here.
 
         Raises ValueError for a frame that is not real, under corrected numerics: it would shift the words' places.
         """
-        del label
         if self.mask_pads and not bool(video_mask.all()):
             raise ValueError("FrozenBiLM reads all frames of every video; draw as many from a short video as from a long one")
         passes = [self.candidate(video, video_mask, ids[:, m], real[:, m]) for m in range(ids.shape[1])]
@@ -277,7 +267,6 @@ class FrozenBilmCra(nn.Module):
 
     def revised(self, reading: Reading, real: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What was read -> x_dot (B, H), key (B, T), x_bar (B, H), all states (B, S, H) with the one at the mask word revised."""
-        assert self.interventions is not None
         hidden, at_mask = reading.hidden, reading.at_mask
         phi, seen = row_at(hidden, at_mask), hidden[:, :frames]
         words = ~at_mask[:, frames:] & real if self.mask_pads else ~at_mask[:, frames:]
@@ -303,7 +292,7 @@ class Model(Method):
         super().__init__(config, widths=widths, confounders=confounders)
         if config.variant == "cra":
             _check_confounders(config, confounders)
-        self.network: nn.Module
+        self.network: Any
         if isinstance(config.text, Deberta):
             self.network = FrozenBilmCra(config, config.text, d_in=widths["video"], confounders=confounders)
         elif config.variant == "cra":
@@ -323,6 +312,10 @@ class Model(Method):
                 gauss_sigma=config.gauss_sigma,
                 gauss_gamma=config.gauss_gamma,
             )
+
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
+        """Weights of the published text encoder, by the library's names. Raises RuntimeError if one is missing."""
+        (self.network.language if isinstance(self.config.text, Deberta) else self.network.text).load_pretrained(state)
 
     def draw(self, batch: GroundedQuestions, generator: torch.Generator) -> Draws:
         """Foreign samples, uniform with repetition.
@@ -399,11 +392,9 @@ class Model(Method):
 
 def _check_confounders(config: Config, confounders: Mapping[str, Tensor]) -> None:
     """Raises ValueError for a dictionary that is missing or has the wrong shape."""
-    if config.front_door and ("video" not in confounders or confounders["video"].dim() != 2):
+    if config.front_door and "video" not in confounders:
         raise ValueError("front_door needs video confounders (K, width of a frame); give them, or front_door: false")
     if config.rules.backdoor_on_query and "query" not in confounders:
         raise ValueError(
             "backdoor_on_query needs query confounders, graphs (K, 8, width); give them, or backdoor_on_query: false"
         )
-    if "query" in confounders and (confounders["query"].dim() != 3 or confounders["query"].shape[1] != len(QUESTION_NODES)):
-        raise ValueError(f"query confounders: expected graphs (K, 8, width), got {tuple(confounders['query'].shape)}")

@@ -141,13 +141,14 @@ def test_pretrained_text_encoders_are_taken_by_the_library_names():
     torch.manual_seed(5)
     sizes = dataclasses.asdict(config().text)
     published = transformers.RobertaForMaskedLM(transformers.RobertaConfig(**sizes))
-    encoder = model(config()).network.text
-    encoder.load_pretrained(published.state_dict())
+    network = model(config())
+    network.load_pretrained(published.state_dict())
+    encoder = network.network.text
     ids = torch.randint(5, WORDS, (2, 6))
     expected = published.eval().roberta(ids).last_hidden_state
     torch.testing.assert_close(encoder.encoder(ids).last_hidden_state, expected)
     with pytest.raises(RuntimeError, match="Missing key"):
-        encoder.load_pretrained({})
+        network.load_pretrained({})
 
 
 def test_pretrained_deberta_is_read_as_the_library_reads_it():
@@ -162,14 +163,22 @@ def test_pretrained_deberta_is_read_as_the_library_reads_it():
         key.replace("cls.predictions.transform", "lm_predictions.lm_head"): value for key, value in published.state_dict().items()
     }
     state["deberta.embeddings.position_embeddings.weight"] = torch.zeros(64, 16)
-    language = model(config(text=DEBERTA)).network.language
-    language.load_pretrained(state)
+    network = model(config(text=DEBERTA))
+    network.load_pretrained(state)
+    language = network.network.language
     with torch.no_grad():
         for name, parameter in language.named_parameters():
             if ".up." in name:
                 parameter.zero_()  # adapters that do nothing
-    words = published.deberta.embeddings.word_embeddings.weight
-    assert torch.equal(language.head.words, words[[20, 21]])
+    words = published.deberta.embeddings.word_embeddings
+    assert torch.equal(language.head.words, words.weight[[20, 21]])
+    video, ids, seen = torch.randn(2, 5, FRAME), torch.randint(22, WORDS, (2, 6)), []
+    ids[:, 3] = DEBERTA.mask_token_id
+    language.deberta.encoder.conv.register_forward_hook(lambda _module, _inputs, result: seen.append(result))
+    both = torch.cat((language.project(video), words(ids)), dim=1)
+    expected = published.deberta(inputs_embeds=both, output_hidden_states=True).hidden_states[-2]
+    language(video, ids, torch.ones_like(ids, dtype=torch.bool), attention=False)
+    torch.testing.assert_close(seen[0], expected)
     with pytest.raises(RuntimeError, match=r"not in the pretrained weights: .*positions\.weight"):
         language.load_pretrained({key: value for key, value in state.items() if "position_embeddings" not in key})
 
