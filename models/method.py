@@ -25,6 +25,8 @@ class Method(nn.Module):
 
     # "moments": the batch is models.batch.Grounding, decode gives models.batch.Moments
     # "weak_moments": the batch is models.batch.Description, decode gives models.batch.Proposals
+    # "questions": the batch is models.batch.Questions, decode gives models.batch.Answer; a method that has an attribute `bank`
+    #     wants a models.causal.invariant.ClipBank of the training videos there before it draws
     TASK: str
     apart: tuple[str, ...] = ()  # parameters with an optimiser group of their own, left out of the clipping norm
 

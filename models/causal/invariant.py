@@ -10,7 +10,7 @@ Source: IGV (CVPR 2022), EIGV (ACM MM 2022).   B batch, T clips, D channels.  Ma
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -105,16 +105,16 @@ def gumbel_noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
 class ClipBank:
     """Clips of the training videos, from which environments are drawn. Not part of a checkpoint.
 
-    rows (N, D)            all clips, video after video; may be memory-mapped or half precision
-    offsets (V + 1,)       int64 on the CPU: video v has the rows offsets[v] .. offsets[v + 1]
+    rows (N, D)            all clips, video after video, in any precision; or a function from row numbers (...) int64 on the CPU
+                           to clips (..., D), for a store that holds them already
+    offsets (V + 1,)       int64: video v has the rows offsets[v] .. offsets[v + 1]
     """
 
-    def __init__(self, rows: Tensor, offsets: Tensor) -> None:
-        if offsets.dim() != 1 or len(offsets) < 2 or int(offsets[0]) or int(offsets[-1]) != len(rows):
-            raise ValueError(
-                f"clip bank: offsets must run from 0 to the number of rows {len(rows)}, got {offsets.tolist()[:3]}..."
-            )
+    def __init__(self, rows: Tensor | Callable[[Tensor], Tensor], offsets: Tensor) -> None:
         self.rows, self.offsets = rows, offsets.cpu()
+        count = len(rows) if isinstance(rows, Tensor) else int(self.offsets[-1])
+        if offsets.dim() != 1 or len(offsets) < 2 or int(self.offsets[0]) or int(self.offsets[-1]) != count:
+            raise ValueError(f"clip bank: offsets must run from 0 to the number of rows {count}, got {offsets.tolist()[:3]}...")
 
     def __len__(self) -> int:
         """Number of videos."""
@@ -143,4 +143,5 @@ class ClipBank:
 
     def take(self, index: Tensor, like: Tensor) -> Tensor:
         """index (...) int64 -> (..., D) clips, in the type and on the device of `like`."""
-        return self.rows[index.to(self.rows.device)].to(like.device, like.dtype, non_blocking=True)
+        rows = self.rows[index.to(self.rows.device)] if isinstance(self.rows, Tensor) else self.rows(index.cpu())
+        return rows.to(like.device, like.dtype, non_blocking=True)

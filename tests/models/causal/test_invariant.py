@@ -89,6 +89,14 @@ def test_bank_of_one_video_is_refused_when_its_own_sample_draws():
         ClipBank(torch.zeros(3, 2), torch.tensor([0, 3])).draw(torch.tensor([[0]]), 2, torch.Generator())
 
 
+def test_bank_may_be_read_through_a_function():
+    kept = bank()
+    read = ClipBank(lambda index: kept.rows[index], kept.offsets)
+    index = read.draw(torch.tensor([[1], [2]]), 3, torch.Generator().manual_seed(0))
+    assert torch.equal(read.take(index, torch.zeros(())), kept.take(index, torch.zeros(())))
+    assert read.take(index, torch.zeros((), dtype=torch.float64)).dtype == torch.float64
+
+
 def test_offsets_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="offsets must run from 0 to the number of rows 3"):
         ClipBank(torch.zeros(3, 2), torch.tensor([0, 2]))
