@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from stages.datasets.samples import read_samples, training_split
+from stages.datasets.samples import quality_report, read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
 from stages.features.tokens import Tag, tagger, tokens
 from stages.features.vocabularies import Encoded, VocabularyEntry, VocabularyError, write_vocabulary
@@ -37,7 +37,10 @@ def build(settings: VocabularyEntry, *, samples: Path, raw: Path, out: Path) -> 
     Raises VocabularyError, WordVectorError, DatasetError, or LookupError for a tagger that is not installed.
     """
     tag = tagger(settings.tagger)
-    splits = {path.stem: read_samples(samples, path.stem) for path in sorted(samples.glob("*.parquet"))}
+    # what is trained on first: equally frequent words are ranked by their first occurrence, as the references have it
+    first = quality_report(samples)["train"]
+    names = sorted((path.stem for path in samples.glob("*.parquet")), key=lambda name: (name != first, name))
+    splits = {name: read_samples(samples, name) for name in names}
     training, _ = training_split(samples)
     counted = training if settings.counted == "training" else [sample for split in splits.values() for sample in split]
     spoken = [tokens(sample.query) for sample in counted]

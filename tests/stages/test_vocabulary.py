@@ -1,0 +1,70 @@
+"""The vocabulary stage on the published lists and the published word vectors, as a pickle that is never unpickled."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.datasets.samples import load_adapter, write_samples
+from stages.features.vocabularies import VocabularyEntry, VocabularyError, read_sentences, read_vocabulary
+from stages.vocabulary import build
+
+SHARED = Path(os.environ.get("DOFLOW_SHARED") or Path(__file__).parents[3] / "shared") / "data" / "charades_sta"
+ENTRY = {
+    "dataset": "charades_sta_i3d", "form": "pickle", "file": "glove.pkl", "width": 300, "seed": 0, "limit": 1111, "longest": 20,
+    "tagger": "closed_class",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """Samples of the authors' lists, and glove.pkl in the form in which they publish it."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no annotation files at {SHARED}; set DOFLOW_SHARED")
+    raw = tmp_path_factory.mktemp("raw")
+    (raw / "annotations").mkdir()
+    for split in ("train", "test"):
+        (raw / "annotations" / f"{split}.json.gz").symlink_to((SHARED / f"cpl_{split}.json.gz").resolve())
+    with np.load(SHARED / "cpl_vocab_glove.npz") as known:
+        words, counts, vectors, kept = (known[name] for name in ("words", "counts", "vectors", "most_common"))
+    content = {
+        "w2id": {str(word): row for row, word in enumerate(words)},
+        "id2vec": list(vectors),
+        "counter": Counter(dict(zip(map(str, words[1:]), map(int, counts[1:]), strict=True))),
+    }
+    (raw / "glove.pkl").write_bytes(pickle.dumps(content))
+    write_samples(load_adapter("charades_sta_cpl"), raw, raw / "samples")
+    return raw, [str(word) for word in kept]
+
+
+@pytest.mark.shared
+def test_classes_are_those_of_the_published_models(published, tmp_path):
+    raw, kept = published
+    build(VocabularyEntry(**ENTRY, counted="published"), samples=raw / "samples", raw=raw, out=tmp_path / "v.npz")
+    assert list(read_vocabulary(tmp_path / "v.npz").words) == kept
+    assert read_vocabulary(tmp_path / "v.npz").classes == 1112
+
+
+@pytest.mark.shared
+def test_words_of_test_sentences_alone_are_not_learnt(published, tmp_path):
+    raw, kept = published
+    left_out = build(VocabularyEntry(**ENTRY, counted="training"), samples=raw / "samples", raw=raw, out=tmp_path / "v.npz")
+    words = read_vocabulary(tmp_path / "v.npz").words
+    assert len(words) < len(kept)
+    assert left_out == {"train": 0, "test": 0}
+    assert read_sentences(tmp_path / "v.npz", "test").length("0") > 0
+
+
+def test_entry_that_cannot_be_meant_is_refused():
+    with pytest.raises(ValueError, match="form seeded has no file"):
+        VocabularyEntry(**(ENTRY | {"form": "seeded"}), counted="training")
+
+
+def test_missing_vocabulary_says_how_to_make_it(tmp_path):
+    with pytest.raises(VocabularyError, match="make it with the vocabulary stage"):
+        read_vocabulary(tmp_path / "v.npz")
