@@ -30,6 +30,8 @@ from models.losses.classification import one_of_many
 from models.losses.invariance import divergence, ignorance
 from models.method import Method
 
+SEED_OF_EVALUATION = 0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deviations:
@@ -40,6 +42,7 @@ class Deviations:
     empty_causal_part: bool  # a sample may have no causal clip; then blank clips answer, and nothing is exchanged
     empty_environment_counts: bool  # a sample without environment is trained to be undecided on blank clips
     all_clips_real: bool  # the video mask is ignored
+    noise_in_evaluation: bool  # without draws the split is still drawn, here from a fixed seed, not decided
 
     @classmethod
     def all(cls, value: bool) -> Deviations:
@@ -130,22 +133,27 @@ class Model(Method):
 
         Raises ValueError in training without a bank, or with fewer than two videos in it.
         """
-        size, length, device = len(batch), batch.video.shape[1], batch.video.device
-        noise = gumbel_noise((size, 2, length), generator).to(device, batch.video.dtype, non_blocking=True)
+        noise = self._noise(batch, generator)
         if not self.training:
             return Draws(gumbel=noise, foreign=None)
         if self.bank is None or batch.video_index is None:
             raise ValueError("training needs the clips of all training videos (model.bank) and batch.video_index")
-        foreign = self.bank.draw(batch.video_index[:, None], length, generator)
-        return Draws(gumbel=noise, foreign=foreign.to(device, non_blocking=True))
+        foreign = self.bank.draw(batch.video_index[:, None], batch.video.shape[1], generator)
+        return Draws(gumbel=noise, foreign=foreign.to(batch.video.device, non_blocking=True))
+
+    def _noise(self, batch: Questions, generator: torch.Generator) -> Tensor:
+        return gumbel_noise((len(batch), 2, batch.video.shape[1]), generator).to(batch.video, non_blocking=True)
 
     def forward(self, batch: Questions, draws: Draws | None = None) -> Output:
-        """Answers from the causal part, split without noise where there are no draws; with foreign clips also the other two."""
+        """Answers from the causal part; with foreign clips also the other two. Without draws the split is decided, not drawn."""
         assert batch.question is not None
         assert batch.question_mask is not None
         mask = None if self.deviates.all_clips_real else batch.video_mask
         question = self.backbone.read(batch.question, batch.question_mask)
         whole = self.backbone.watch(batch.video, mask)
+        if draws is None and self.deviates.noise_in_evaluation:
+            fixed = torch.Generator().manual_seed(SEED_OF_EVALUATION)
+            draws = Draws(gumbel=self._noise(batch, fixed), foreign=None)
         split = self.grounding(question.summary, whole.rows, mask, None if draws is None else draws.gumbel)
         is_causal, is_environment = split.causal.detach() > 0.5, split.environment.detach() > 0.5
         kept = never_empty(is_causal, mask)

@@ -119,6 +119,13 @@ def test_evaluation_needs_neither_noise_nor_bank():
         assert answer.answer == int(answer.scores.argmax())
 
 
+def test_released_evaluation_tosses_for_every_clip_but_the_same_every_time():
+    network, batch = model(config(numerics="released")).eval(), questions()
+    first, second = network(batch), network(batch)
+    assert torch.equal(first.causal.logits, second.causal.logits)
+    assert not torch.equal(first.split.causal > 0, first.split.causal_score >= first.split.environment_score)
+
+
 def test_noise_alone_is_drawn_outside_training():
     assert drawn(model(config()).eval(), questions()).foreign is None
 

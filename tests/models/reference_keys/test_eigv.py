@@ -45,3 +45,16 @@ def test_unknown_and_missing_keys_are_listed():
 def test_published_settings_are_understood():
     told = keys.settings({"tau_gumbel": 2.0, "tau_nce": 0.5, "beta": 1, "neg": 3, "dropout": 0.3})
     assert told == {"tau": 2.0, "tau_nce": 0.5, "w_nce": 1.0, "negatives": 3, "backbone": {"dropout": 0.3}}
+
+
+def test_published_network_has_the_published_number_of_parameters():
+    settings = {"tau": 0.9, "tau_nce": 0.1, "w_nce": 0.0125, "negatives": 5, "share_causal": 0.1, "share_environment": 1.0}
+    sizes = {"hidden": 512, "words": 768, "cell": "lstm", "graph_layers": 2, "dropout": 0.3}
+    fusion = {"fusion_inner": 1600, "fusion_chunks": 20, "fusion_rank": 15}
+    with torch.device("meta"):
+        published = Model(
+            Config(numerics="released", backbone=Hga(**sizes, **fusion), **settings),
+            widths={"video": 4096, "query": 768},
+            confounders={},
+        )
+    assert sum(value.numel() for value in published.parameters()) == 39_727_362

@@ -62,3 +62,15 @@ def test_published_settings_are_understood():
         "w_env": 0.3,
         "backbone": {"dropout": 0.5},
     }
+
+
+def test_published_network_has_the_published_number_of_parameters():
+    sizes = {"hidden": 512, "words": 512, "cell": "gru", "graph_layers": 2, "dropout": 0.5}
+    fusion = {"fusion_inner": 1600, "fusion_chunks": 20, "fusion_rank": 15}
+    with torch.device("meta"):
+        published = Model(
+            Config(numerics="released", backbone=Hga(**sizes, **fusion), answers=1852, tau=1.0, w_do=1.0, w_env=1.0),
+            widths={"video": 4096, "query": 768},
+            confounders={},
+        )
+    assert sum(value.numel() for value in published.parameters()) == 37_229_374

@@ -50,3 +50,15 @@ def test_exchanged_flags_of_the_reference_are_put_right():
 def test_sizes_that_contradict_the_checkpoint_are_refused():
     with pytest.raises(ValueError, match="answers is None by the shapes of the checkpoint, but 6"):
         keys.convert(reference(), {"answers": 6})
+
+
+def test_published_network_has_the_published_number_of_parameters():
+    settings = {"frames": 16, "objects": 20, "k_frames": 12, "k_objects": 5, "heads": 8, "layers": 1, "d_inner": 2048}
+    noise = {"activation": "relu", "dropout": 0.1, "samples": 500, "sigma": 0.05}
+    with torch.device("meta"):
+        published = Model(
+            Config(numerics="released", answers=None, **settings, **noise),
+            widths={"video": 768, "query": 768, "objects": 2052},
+            confounders={},
+        )
+    assert sum(value.numel() for value in published.parameters()) == 38_612_225
