@@ -47,7 +47,6 @@ def config_of(case: Case, kind: keys.Kind, **own: Any) -> Config:
             "d_model": sizes["D"],
             "heads": sizes["heads"],
             "layers": sizes["dec_layers" if variant == "cra" else "mmt_layers"],
-            "d_inner": sizes.get("d_ff", sizes["D"]),
             "max_frames": sizes["max_feats"],
             "dropout_video": 0.0,
             "dropout": 0.0,
@@ -69,7 +68,7 @@ def load(case: Case, **own: Any) -> tuple[Model, dict[str, str | None]]:
     """The model with the case's weights, and the key table."""
     table = keys.table_of(case.weights)
     found = keys.convert(case.weights, {})
-    config = config_of(case, keys.kind_of(case.weights), **own)
+    config = config_of(case, keys.kind_of(case.weights), d_inner=found.model["d_inner"], **own)  # not every case states it
     model = Model(
         config, widths=found.widths, confounders={side: torch.zeros(shape) for side, shape in found.confounders.items()}
     )
