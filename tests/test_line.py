@@ -71,15 +71,15 @@ def test_a_second_repro_does_nothing(line):
 def test_the_number_of_one_run_re_runs_that_run_only(line):
     params = small_params()
     params["runs"]["two"]["train"]["lr"] = 1.0e-3
-    workspace.prepare(line, params)
+    workspace.write_params(line, params)
     assert stages_run(workspace.dvc(line, "repro")) == ["train@two", "evaluate@two", "report@demo"]
-    workspace.prepare(line, small_params())
+    workspace.write_params(line, small_params())
     workspace.dvc(line, "repro")
 
 
 def test_another_folder_gives_the_same_lock_even_when_stages_are_killed(line, tmp_path):
     """Every stage is killed by SIGKILL at least once while it works; repeated, the line ends in the same bytes."""
-    work = workspace.prepare(tmp_path, small_params())
+    work = workspace.prepare(tmp_path, small_params(), code=line)
     killed = 0
     for seconds in (1.5, 2.5, 3.5, 4.5, 6, 8) * 2:
         process = subprocess.Popen(

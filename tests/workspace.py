@@ -12,26 +12,31 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-CODE = ("models", "stages", "dvc.yaml", ".dvcignore")
+CODE = ("models", "stages", "dvc.yaml", ".dvcignore", ".dvc/plots")
 BIN = Path(sys.executable).parent
 
 
-def prepare(work: Path, params: dict[str, Any]) -> Path:
+def prepare(work: Path, params: dict[str, Any], code: Path = ROOT) -> Path:
     """Copy the code, write params.yaml, make it a DVC workspace without git; what was computed there before is kept."""
     work.mkdir(parents=True, exist_ok=True)
+    if not (work / ".dvc").exists():
+        dvc(work, "init", "--no-scm", "--quiet")
+        for key, value in (("core.analytics", "false"), ("core.check_update", "false"), ("cache.type", "reflink,hardlink,copy")):
+            dvc(work, "config", key, value)
     for name in CODE:
-        source, target = ROOT / name, work / name
+        source, target = code / name, work / name
         if source.is_dir():
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy2(source, target)
-    (work / "params.yaml").write_text(yaml.safe_dump({"vocabularies": {}, **params}, sort_keys=False), encoding="utf-8")
-    if not (work / ".dvc").exists():
-        dvc(work, "init", "--no-scm", "--quiet")
-        for key, value in (("core.analytics", "false"), ("core.check_update", "false"), ("cache.type", "reflink,hardlink,copy")):
-            dvc(work, "config", key, value)
+    write_params(work, params)
     return work
+
+
+def write_params(work: Path, params: dict[str, Any]) -> None:
+    """params.yaml of the workspace."""
+    (work / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
 
 
 def environment(**more: str) -> dict[str, str]:
