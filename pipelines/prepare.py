@@ -1,4 +1,4 @@
-"""Flow `prepare`: datasets -> samples and feature stores, and the dictionaries built from them.
+"""Flow `prepare`: datasets -> samples and feature stores, and the dictionaries and vocabularies built from them.
 
 prefect deployment run 'prepare/cpu' -p datasets='["charades_sta_clip"]'
 """
@@ -9,7 +9,7 @@ from prefect import flow
 
 from pipelines.dvc import Workspace, bring_up_to_date
 
-DERIVED = ("dictionary", "semantic_graph")
+DERIVED = ("dictionary", "vocabulary", "semantic_graph")
 
 
 @flow(name="prepare", log_prints=True)
