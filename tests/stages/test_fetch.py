@@ -71,6 +71,8 @@ def start_and_wait_for_bytes(hub: RunningHub, params: Path, out: Path, tmp_path:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts background jobs with SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not any(path.stat().st_size > 500_000 for path in (out / ".fetch/partial").glob("*")):
