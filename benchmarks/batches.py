@@ -9,7 +9,7 @@ shortest, concatenated, padded with zeros. `charades`: CLIP 512 + SlowFast 2304 
     resident      fused float32 rows in memory, one gather per batch
     published     rows resident as stored (float16), normalised batch by batch
     mapped        nothing resident
-    limit: memcpy the same batches, copied from one warm buffer to another
+    limit: memcpy as many bytes, batch by batch, from a source as large as the resident rows (so not out of a cache)
 
 warm: everything is in the page cache. cold: before each candidate the pages of the files under test are dropped (maps are closed
 first, and the share of pages that stayed is reported); `mapped, verified` also opens the stores anew and reads all checksums, as
@@ -98,13 +98,15 @@ def feed(fused: Fused, published: Published) -> int:
     return epoch(fused.batch(batch)[0] for batch in published.batches)
 
 
-def copies(published: Published, lengths: NDArray[np.int64], width: int) -> int:
-    """memcpy of batches of the same sizes, between two buffers that are there already."""
+def copies(published: Published, lengths: NDArray[np.int64], width: int, source: NDArray[np.float32]) -> int:
+    """memcpy of batches of the same sizes: from one place after another of a large source into a buffer that is there already."""
     position = {item: number for number, item in enumerate(published.ids)}
     sizes = [len(batch) * int(max(lengths[position[item]] for item in batch)) * width for batch in published.batches]
-    source, target = np.ones(max(sizes), np.float32), np.ones(max(sizes), np.float32)
+    target, at = np.ones(max(sizes), np.float32), 0
     for size in sizes:
-        np.copyto(target[:size], source[:size])
+        at = at if at + size <= len(source) else 0
+        np.copyto(target[:size], source[at : at + size])
+        at += size
     return 4 * sum(sizes)
 
 
@@ -144,12 +146,13 @@ def warm(published: Published, rounds: int) -> dict[str, Any]:
     resident, half, mapped = (published.fused(budget) for budget in (1 << 40, _published_bytes(published), 0))
     assert [resident.residence, half.residence, mapped.residence] == ["fused", "published", "mapped"]
     lengths = resident.lengths(published.ids)
+    source = np.ones(resident.rows * resident.width, np.float32)
     candidates: dict[str, Callable[[], object]] = {
         "files": lambda: epoch(published.from_files()),
         "resident": partial(feed, resident, published),
         "published": partial(feed, half, published),
         "mapped": partial(feed, mapped, published),
-        "limit: memcpy": partial(copies, published, lengths, resident.width),
+        "limit: memcpy": partial(copies, published, lengths, resident.width, source),
     }
     figures = interleave(candidates, reference="files", rounds=rounds)
     size = feed(mapped, published)

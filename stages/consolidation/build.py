@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from stages.consolidation.workers import Workers
 from stages.features.store import ChunkFiles, Feature, StoreDraft, StoreInfo, Values
 
 BYTES_PER_TASK = 16_000_000
+BLOCKS = 3  # one being filled, one being written, one waiting
 BLOCK_BYTES = 1_000_000  # of rows written at once; small enough to stay in the processor's cache
 
 
@@ -80,9 +83,9 @@ def _fill(
             complete = _copy_folder(source, feature, entries, first_rows, draft.values, pool, faults)
         else:
             complete = _copy_archives(source, feature, entries, first_rows, draft.values, faults)
-        non_finite: dict[int, int] = {}
-        for row in complete:
-            non_finite |= draft.seal_up_to(row, zero_non_finite=zero)
+        with ThreadPoolExecutor(1) as sealer:  # beside the copying of the next files
+            sealed = [sealer.submit(draft.seal_up_to, row, zero_non_finite=zero) for row in complete]
+        non_finite = {row: count for chunk in sealed for row, count in chunk.result().items()}
         if non_finite and zero:
             info = replace(
                 info, quality={**info.quality, "non_finite": sum(non_finite.values()), "non_finite_rows": len(non_finite)}
@@ -147,13 +150,15 @@ def copy_files(task: CopyTask) -> list[Fault]:
     """Copy the rows of consecutive items from files of a folder to their place in the store; returns what was wrong.
 
     Rows in the store's own form go from the file into a block of many items in one system call, behind one another, and are
-    checked there; blocks are written when full.
+    checked there; full blocks are written by a thread of their own, since writing costs about as much as reading.
     """
     found = []
     row_bytes = task.values.row_bytes
-    block = memoryview(bytearray(BLOCK_BYTES + max(entry.array.rows for entry in task.entries) * row_bytes))
-    first, filled = task.first_row, 0
-    with ChunkFiles(task.values) as chunks:
+    largest = BLOCK_BYTES + max(entry.array.rows for entry in task.entries) * row_bytes
+    blocks = [memoryview(bytearray(largest)) for _ in range(BLOCKS)]
+    written: deque[Future[None]] = deque()
+    first, filled, block = task.first_row, 0, blocks[0]
+    with ChunkFiles(task.values) as chunks, ThreadPoolExecutor(1) as writer:
         for entry in task.entries:
             array, name = entry.array, entry.name
             rows = block[filled : filled + array.rows * row_bytes]
@@ -168,9 +173,15 @@ def copy_files(task: CopyTask) -> list[Fault]:
                 found.append(Fault("unreadable", name, error.strerror or "cannot be read"))
             filled += len(rows)
             if filled >= BLOCK_BYTES:
-                chunks.place(first, block[:filled])
+                written.append(writer.submit(chunks.place, first, block[:filled]))
                 first, filled = first + filled // row_bytes, 0
-        chunks.place(first, block[:filled])
+                blocks.append(blocks.pop(0))
+                block = blocks[0]
+                if len(written) == BLOCKS:
+                    written.popleft().result()
+        written.append(writer.submit(chunks.place, first, block[:filled]))
+        for write in written:
+            write.result()
     return found
 
 
