@@ -155,7 +155,7 @@ def copy_files(task: CopyTask) -> list[Fault]:
     found = []
     row_bytes = task.values.row_bytes
     largest = BLOCK_BYTES + max(entry.array.rows for entry in task.entries) * row_bytes
-    blocks = [memoryview(bytearray(largest)) for _ in range(BLOCKS)]
+    blocks = _blocks(largest)
     written: deque[Future[None]] = deque()
     first, filled, block = task.first_row, 0, blocks[0]
     with ChunkFiles(task.values) as chunks, ThreadPoolExecutor(1) as writer:
@@ -183,6 +183,15 @@ def copy_files(task: CopyTask) -> list[Fault]:
         for write in written:
             write.result()
     return found
+
+
+_kept_blocks: list[memoryview] = []  # of this process, from task to task: fresh memory costs more than what is copied into it
+
+
+def _blocks(size: int) -> list[memoryview]:
+    if not _kept_blocks or len(_kept_blocks[0]) < size:
+        _kept_blocks[:] = [memoryview(bytearray(size)) for _ in range(BLOCKS)]
+    return list(_kept_blocks)
 
 
 def read_direct(path: str, array: Array, rows: memoryview) -> None:

@@ -230,11 +230,12 @@ def _norms(rows: NDArray[Any]) -> NDArray[np.float32]:
     import torch  # reads float16 ten times as fast as NumPy does; imported here because only writers need it
 
     norms = np.empty(len(rows), np.float64)
+    wide = torch.empty(NORM_ROWS, rows.shape[1]) if rows.dtype == np.float16 else None  # one piece of memory for all blocks
     for start in range(0, len(rows), NORM_ROWS):
         block = torch.from_numpy(rows[start : start + NORM_ROWS])
-        block = block.float() if block.dtype == torch.float16 else block
-        out = torch.from_numpy(norms[start : start + NORM_ROWS])
-        torch.linalg.vector_norm(block, dim=1, dtype=torch.float64, out=out)
+        if wide is not None:
+            block = wide[: len(block)].copy_(block)
+        torch.linalg.vector_norm(block, dim=1, dtype=torch.float64, out=torch.from_numpy(norms[start : start + NORM_ROWS]))
     with np.errstate(over="ignore"):
         return norms.astype(np.float32)
 
