@@ -178,7 +178,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--workers: 0 or more, got {args.workers}")
     began = time.monotonic()
     try:
-        params = load_params(args.params)
+        params = load_params(args.params, methods=False)
         dataset = lookup(params.datasets, args.name, "datasets")
         features = lookup(params.features, args.name, "features")
         adapter = load_adapter(dataset.adapter)

@@ -130,7 +130,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE, help="default: %(default)s")
     args = parser.parse_args(argv)
     try:
-        settings = lookup(load_params(args.params).dictionaries, args.name, "dictionaries")
+        settings = lookup(load_params(args.params, methods=False).dictionaries, args.name, "dictionaries")
         build(settings, samples=args.samples, features=args.features, raw=args.raw, out=args.out)
     except (ParamsError, DictionaryError, ClusteringError, StoreError, DatasetError) as error:
         parser.exit(2, f"{type(error).__name__}: {error}\n")

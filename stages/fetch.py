@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads < 1:
         parser.error(f"--threads: at least 1, got {args.threads}")
     try:
-        dataset = lookup(load_params(args.params).datasets, args.name, "datasets")
+        dataset = lookup(load_params(args.params, methods=False).datasets, args.name, "datasets")
     except ParamsError as error:
         print(f"ParamsError: {error}", file=sys.stderr)
         return 2

@@ -20,10 +20,8 @@ from typing import Any, Literal, Union
 
 import yaml
 
-from models.method import load_method
 from stages.confounders.settings import Dictionary
-from stages.features.settings import Feature
-from stages.features.vocabularies import VocabularyEntry
+from stages.features.settings import Feature, VocabularyEntry
 from stages.predictions.settings import Evaluate, WeakEvaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
@@ -120,20 +118,27 @@ class Params:
     vocabularies: dict[str, VocabularyEntry] = field(default_factory=dict)
 
 
-def load_params(path: Path = DEFAULT_FILE) -> Params:
+def load_params(path: Path = DEFAULT_FILE, *, methods: bool = True) -> Params:
     """Read and check the whole file.
+
+    methods=False leaves `model` and `evaluate` of the runs as plain mappings: only the methods' own modules know their fields,
+    and a stage that needs none of them starts two seconds sooner without PyTorch.
 
     Raises ParamsError listing every error of the file: place, value, expectation, nearest valid name.
     """
     errors: list[str] = []
     raw = _read_yaml(path)
     params = _parse(Params, raw, f"{path}:", errors)
+    runs = _mappings(raw.get("runs")) if methods else {}
+    known = {name: _parse_by_method(run, f"{path}: runs.{name}", errors) for name, run in runs.items()}
     if not errors:
         errors += _references(params, str(path))
     if errors:
         raise ParamsError("\n".join(errors))
     assert isinstance(params, Params)
-    return params
+    return dataclasses.replace(
+        params, runs={name: dataclasses.replace(run, **known.get(name, {})) for name, run in params.runs.items()}
+    )
 
 
 def entry_names(section: str, path: Path = DEFAULT_FILE) -> list[str]:
@@ -179,7 +184,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
-class _NoDuplicates(yaml.SafeLoader):
+class _NoDuplicates(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # six times faster where libyaml is
     """SafeLoader keeps the last of two equal keys without a word; a lost entry is an error here."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -191,7 +196,8 @@ class _NoDuplicates(yaml.SafeLoader):
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             seen.add(key)
-        return super().construct_mapping(node, deep=deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return found
 
 
 def _parse(kind: Any, value: object, place: str, errors: list[str]) -> Any:
@@ -270,8 +276,6 @@ def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[st
             arguments[name] = _parse(hints[name], value[name], _below(place, name), errors)
         elif one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING:
             errors.append(f"{place}: missing key {name!r} ({_type_name(hints[name])})")
-    if kind is Run and "method" in arguments:
-        arguments |= _parse_by_method(arguments["method"], value, place, errors)
     if len(errors) > before:
         return None
     try:
@@ -281,15 +285,22 @@ def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[st
         return None
 
 
-def _parse_by_method(method: object, value: Mapping[str, Any], place: str, errors: list[str]) -> dict[str, Any]:
+def _parse_by_method(value: Mapping[str, Any], place: str, errors: list[str]) -> dict[str, Any]:
     """The `model` of a run by the Config of its method, and `evaluate` by its task."""
+    from models.method import load_method
+
     try:
-        module = load_method(str(method))
+        module = load_method(str(value.get("method")))
     except LookupError as error:
         errors.append(f"{place}.method: {error}")
         return {}
     kinds = {"model": module.Config, "evaluate": EVALUATIONS[module.Model.TASK]}
     return {name: _parse(kind, value[name], f"{place}.{name}", errors) for name, kind in kinds.items() if name in value}
+
+
+def _mappings(section: object) -> dict[str, dict[str, Any]]:
+    """The entries of a section that are mappings; others have been reported."""
+    return {name: entry for name, entry in section.items() if isinstance(entry, dict)} if isinstance(section, dict) else {}
 
 
 def _references(params: Params, place: str) -> list[str]:

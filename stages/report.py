@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE)
     args = parser.parse_args(argv)
     try:
-        params = load_params(args.params)
+        params = load_params(args.params, methods=False)
         report = lookup(params.reports, args.name, "reports")
         pages = read_pages(args.pages)
         check_complete(pages, [name for name, run in params.runs.items() if run.report == args.name], args.pages)

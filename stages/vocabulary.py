@@ -21,8 +21,9 @@ from pathlib import Path
 
 from stages.datasets.samples import quality_report, read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
+from stages.features.settings import VocabularyEntry
 from stages.features.tokens import Tag, tagger, tokens
-from stages.features.vocabularies import Encoded, VocabularyEntry, VocabularyError, write_vocabulary
+from stages.features.vocabularies import Encoded, VocabularyError, write_vocabulary
 from stages.features.word_vectors import WordVectorError, word_vectors
 from stages.features.words import Vocabulary, count_words
 from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE, help="default: %(default)s")
     args = parser.parse_args(argv)
     try:
-        settings = lookup(load_params(args.params).vocabularies, args.name, "vocabularies")
+        settings = lookup(load_params(args.params, methods=False).vocabularies, args.name, "vocabularies")
         left_out = build(settings, samples=args.samples, raw=args.raw, out=args.out)
     except (ParamsError, DatasetError, VocabularyError, WordVectorError, LookupError) as error:
         print(f"stages.vocabulary: {error}", file=sys.stderr)

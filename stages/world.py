@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     try:
-        world = lookup(load_params(args.params).worlds, args.name, "worlds")
+        world = lookup(load_params(args.params, methods=False).worlds, args.name, "worlds")
         build(args.name, world, args.out, args.annotations)
     except (ParamsError, WorldError) as error:
         parser.exit(2, f"{type(error).__name__}: {error}\n")

@@ -59,6 +59,9 @@ def fill_in(params: dict[str, Any], annotations: Path, epochs: int | None, video
     rehearsal = params["worlds"]["rehearsal"]["rehearsal"]
     rehearsal["annotations"] = str(annotations)
     rehearsal["subset"] = videos
+    if videos is not None:  # the annotation files stay whole, so most annotated videos have no features
+        for feature in (feature for kinds in params["features"].values() for feature in kinds.values()):
+            feature["missing"] = "drop"
     for run in params["runs"].values():
         if epochs is not None:
             run["train"]["epochs"] = epochs

@@ -43,3 +43,13 @@ def test_every_stage_explains_itself_with_an_example(stage):
     )
     assert done.returncode == 0, done.stderr
     assert f"python -m stages.{stage}" in done.stdout, "the help text lacks an example command"
+
+
+@pytest.mark.parametrize("stage", ["world", "fetch", "consolidate", "report"])
+def test_stages_that_compute_nothing_with_it_start_without_pytorch(stage):
+    """It takes two seconds of a stage that may have half a second of work."""
+    program = (
+        f"import sys, stages.{stage}; from stages.params import load_params; load_params(methods=False); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0

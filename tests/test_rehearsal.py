@@ -15,9 +15,9 @@ ANNOTATIONS = Path(os.environ.get("DOFLOW_SHARED", workspace.ROOT.parent / "shar
 @pytest.mark.slow
 @pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason="no real annotation files: set DOFLOW_SHARED to the folder that has data/")
 def test_real_annotations_go_through_every_stage(tmp_path):
-    figures = rehearse("charades", ANNOTATIONS, tmp_path / "work", epochs=1, videos=300)
+    figures = rehearse("charades", ANNOTATIONS, tmp_path / "work", epochs=1, videos=400)
     metrics = figures["metrics"]
     assert metrics["test.n_scored"] > 100
-    assert metrics["test.n_dropped"] == 0
-    assert metrics["test.MR-full-R1@0.5"] > metrics["test.baseline.centre.MR-full-R1@0.5"] / 2  # one epoch on a twentieth
+    assert metrics["test.n_scored"] + metrics["test.n_dropped"] == 3720  # every query is scored, or counted as one without features
+    assert metrics["test.MR-full-R1@0.5"] > metrics["test.baseline.centre.MR-full-R1@0.5"] / 2  # one epoch on a fiftieth
     assert (tmp_path / "work" / "data" / "reports" / "rehearsal" / "index.html").is_file()

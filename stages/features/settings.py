@@ -1,10 +1,13 @@
-"""What params.yaml says about one published feature: `features.<dataset>.<feature>`."""
+"""What params.yaml says about a published feature, `features.<dataset>.<feature>`, and a vocabulary, `vocabularies.<name>`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
+
+from stages.features.tokens import Tagger
+from stages.features.word_vectors import Form
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,3 +58,33 @@ class Feature:
             raise ValueError(f"width: expected at least 1, got {self.width}")
         if self.fps is not None and not 0 < self.fps < float("inf"):
             raise ValueError(f"fps: expected rows per second above 0, or null, got {self.fps}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabularyEntry:
+    """An entry of `vocabularies` in params.yaml.
+
+    dataset      whose sentences
+    form, file   of the word vectors: below data/raw/<dataset>/; null where they are seeded
+    width, seed  channels of a vector; of seeded vectors
+    limit        classes kept, the most frequent ones; null: all
+    longest      words of a sentence that are used
+    counted      "training": on the sentences that are trained on; "published": on those of all splits, as the references do
+    tagger       what tells content words from others: they only shape which words are hidden
+    """
+
+    dataset: str
+    form: Form
+    file: str | None
+    width: int
+    seed: int
+    limit: int | None
+    longest: int
+    counted: Literal["training", "published"]
+    tagger: Tagger
+
+    def __post_init__(self) -> None:
+        if (self.form == "seeded") != (self.file is None):
+            raise ValueError(f"file: form {self.form} {'has no' if self.form == 'seeded' else 'needs a'} file, got {self.file!r}")
+        if self.width < 1 or self.longest < 1 or (self.limit is not None and self.limit < 1):
+            raise ValueError("width, longest and limit must be at least 1")

@@ -16,12 +16,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from stages.features.tokens import Tagger
-from stages.features.word_vectors import Form
 from stages.features.words import Sentences, Vocabulary
 
 SCHEMA_VERSION = 1
@@ -29,36 +27,6 @@ SCHEMA_VERSION = 1
 
 class VocabularyError(ValueError):
     """A vocabulary that cannot be made or read. The message names the file and the way out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VocabularyEntry:
-    """An entry of `vocabularies` in params.yaml.
-
-    dataset      whose sentences
-    form, file   of the word vectors: below data/raw/<dataset>/; null where they are seeded
-    width, seed  channels of a vector; of seeded vectors
-    limit        classes kept, the most frequent ones; null: all
-    longest      words of a sentence that are used
-    counted      "training": on the sentences that are trained on; "published": on those of all splits, as the references do
-    tagger       what tells content words from others: they only shape which words are hidden
-    """
-
-    dataset: str
-    form: Form
-    file: str | None
-    width: int
-    seed: int
-    limit: int | None
-    longest: int
-    counted: Literal["training", "published"]
-    tagger: Tagger
-
-    def __post_init__(self) -> None:
-        if (self.form == "seeded") != (self.file is None):
-            raise ValueError(f"file: form {self.form} {'has no' if self.form == 'seeded' else 'needs a'} file, got {self.file!r}")
-        if self.width < 1 or self.longest < 1 or (self.limit is not None and self.limit < 1):
-            raise ValueError("width, longest and limit must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from stages.datasets.samples import load_adapter, write_samples
-from stages.features.vocabularies import VocabularyEntry, VocabularyError, read_sentences, read_vocabulary
+from stages.features.settings import VocabularyEntry
+from stages.features.vocabularies import VocabularyError, read_sentences, read_vocabulary
 from stages.vocabulary import build
 
 SHARED = Path(os.environ.get("DOFLOW_SHARED") or Path(__file__).parents[3] / "shared") / "data" / "charades_sta"
