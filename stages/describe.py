@@ -180,10 +180,8 @@ def _raw(path: Path) -> Iterator[Line]:
 
 def _samples(path: Path) -> Iterator[Line]:
     report = _json(path / "quality.json")
-    yield (
-        "samples",
-        f"{report['dataset']}: task {report['task']}, adapter {report['adapter']}, {report['fps']:g} clips per second",
-    )
+    rate = f"{report['fps']:g} clips per second" if report["fps"] else "as many rows for every video"
+    yield "samples", f"{report['dataset']}: task {report['task']}, adapter {report['adapter']}, {rate}"
     for split in sorted(path.glob("*.parquet")):
         facts = report["splits"].get(split.stem, {})
         rows = pq.read_metadata(split).num_rows

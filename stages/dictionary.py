@@ -25,7 +25,7 @@ from tqdm import tqdm
 from stages.confounders.files import MAXIMUM, MEAN, DictionaryError, join_by_row, write_dictionary
 from stages.confounders.kmeans import ClusteringError, Clusters, Floats, corrected, pool, released
 from stages.confounders.settings import Dictionary
-from stages.datasets.samples import training_split
+from stages.datasets.samples import sample_type, training_split
 from stages.datasets.schema import DatasetError
 from stages.features.resident import Fused
 from stages.features.store import FeatureStore, StoreError
@@ -68,8 +68,9 @@ def clustered_as_released(stores: Sequence[FeatureStore], settings: Dictionary) 
 
 def training_items(samples: Path, kind: str) -> list[str]:
     """Ids of the items that training sees, sorted: queries for stores of kind "query", else videos."""
-    chosen, _ = training_split(samples)
-    return sorted({sample.query_id if kind == "query" else sample.video_id for sample in chosen})
+    chosen, _ = training_split(samples, sample_type(samples))
+    items = (sample.text_items if kind == "query" else (sample.video_id,) for sample in chosen)
+    return sorted({item for of_sample in items for item in of_sample})
 
 
 def build(settings: Dictionary, *, samples: Path, features: Path, raw: Path | None, out: Path) -> None:

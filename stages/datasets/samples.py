@@ -1,6 +1,6 @@
 """Samples on disk: what `consolidate` writes and every later stage reads.
 
-    data/samples/<dataset>/<split>.parquet     one row per record, the fields of MomentSample
+    data/samples/<dataset>/<split>.parquet     one row per record, the fields of the task's sample type
     data/samples/<dataset>/quality.json        facts of the data set, counts, every repair and oddity by name, shared videos
 
 The folder appears only when complete: written beside its place, read back, then renamed. The same input gives the same bytes.
@@ -14,35 +14,19 @@ import importlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations, islice
+from itertools import combinations
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast, overload
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stages.datasets.rules import MEANING
-from stages.datasets.schema import DatasetError, MomentSample, Quality, Source, split_file
+from stages.datasets.schema import DatasetError, MomentSample, Quality, Sample, Source, split_file
+from stages.datasets.tables import TABLES, Table, read_table, table_of, write_table
 
 SCHEMA_VERSION = 1
 QUALITY = "quality.json"
-ROWS_PER_GROUP = 4096
-SCHEMA = pa.schema(
-    [
-        pa.field("sample_id", pa.string(), nullable=False),
-        pa.field("video_id", pa.string(), nullable=False),
-        pa.field("query_id", pa.string(), nullable=False),
-        pa.field("query", pa.string(), nullable=False),
-        pa.field("duration", pa.float64(), nullable=False),
-        pa.field("spans", pa.list_(pa.list_(pa.float64())), nullable=False),
-        pa.field("relevant_clips", pa.list_(pa.int64())),
-        pa.field("saliency_scores", pa.list_(pa.list_(pa.int64()))),
-        pa.field("answerable", pa.bool_()),
-        pa.field("published", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("record", pa.int64(), nullable=False),
-    ]
-)
+S = TypeVar("S", bound=Sample)
 
 
 class Adapter(Protocol):
@@ -50,7 +34,7 @@ class Adapter(Protocol):
 
     SOURCE: Source
 
-    def read(self, raw: Path, split: str, quality: Quality) -> Iterator[MomentSample]:
+    def read(self, raw: Path, split: str, quality: Quality) -> Iterator[Any]:
         """Yield the samples of one split in file order; note every repair and oddity in `quality`."""
 
 
@@ -103,27 +87,31 @@ def write_samples(
     return report
 
 
-def read_samples(folder: Path, split: str) -> list[MomentSample]:
-    """The samples of one split, in published order.
+@overload
+def read_samples(folder: Path, split: str) -> list[MomentSample]: ...
+@overload
+def read_samples(folder: Path, split: str, kind: type[S]) -> list[S]: ...
+def read_samples(folder: Path, split: str, kind: type[Any] = MomentSample) -> list[Any]:
+    """The samples of one split, in published order. `kind` is their type: `sample_type` tells it where the caller does not know.
 
-    Raises DatasetError with the splits there are if this one is missing.
+    Raises DatasetError with the splits there are if this one is missing, and if the data set is of another task.
     """
     path = folder / f"{split}.parquet"
+    facts = quality_report(folder) if (folder / QUALITY).is_file() else {}
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in folder.glob("*.parquet"))) or "none"
-        missing = quality_report(folder)["absent"].get(split) if (folder / QUALITY).is_file() else None
+        missing = facts.get("absent", {}).get(split)
         reason = f"; {missing} was absent when it was consolidated" if missing else ""
         raise DatasetError(f"{folder}: no split {split!r}, it has {known}{reason}; put the file there and run consolidate again")
-    try:
-        table = pq.read_table(path, schema=SCHEMA)
-    except (pa.ArrowInvalid, OSError) as fault:
-        raise DatasetError(f"{path}: not a complete samples file ({fault}); run the consolidate stage again") from fault
-    columns = [column.to_pylist() for column in table.itercolumns()]
-    spans, clips, scores = (SCHEMA.get_field_index(name) for name in ("spans", "relevant_clips", "saliency_scores"))
-    columns[spans] = [tuple((start, end) for start, end in row) for row in columns[spans]]
-    columns[clips] = [None if row is None else tuple(row) for row in columns[clips]]
-    columns[scores] = [None if row is None else tuple(map(tuple, row)) for row in columns[scores]]
-    return [MomentSample(**dict(zip(SCHEMA.names, row, strict=True))) for row in zip(*columns, strict=True)]
+    task, _ = table_of(kind)
+    if (found := facts.get("task", task)) != task:
+        raise DatasetError(f"{folder}: samples of task {found!r}, but task {task!r} is asked for; name a data set of that task")
+    return read_table(path, kind)
+
+
+def sample_type(folder: Path) -> type[Any]:
+    """The type of the samples below a samples folder."""
+    return TABLES[quality_report(folder)["task"]].kind
 
 
 def quality_report(folder: Path) -> dict[str, Any]:
@@ -134,31 +122,38 @@ def quality_report(folder: Path) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
 
 
+@overload
 def training_split(
     folder: Path, *, min_duration: float = 0.0, selection: str | None = None
-) -> tuple[list[MomentSample], list[MomentSample]]:
-    """(training samples, selection samples): disjoint in videos unless `selection` says otherwise.
+) -> tuple[list[MomentSample], list[MomentSample]]: ...
+@overload
+def training_split(
+    folder: Path, kind: type[S], *, min_duration: float = 0.0, selection: str | None = None
+) -> tuple[list[S], list[S]]: ...
+def training_split(
+    folder: Path, kind: type[Any] = MomentSample, *, min_duration: float = 0.0, selection: str | None = None
+) -> tuple[list[Any], list[Any]]:
+    """(training samples, selection samples) of type `kind`: disjoint in videos unless `selection` says otherwise.
 
     Selection is the published validation split; where there is none, the training videos that `held_out` picks, which then are
     not trained on. `selection` names another split instead (a reference that selects on its test split): nothing is held out.
-    Training samples on videos shorter than `min_duration` seconds are left out; selection samples never are.
+    Training samples on videos known to be shorter than `min_duration` seconds are left out; selection samples never are.
 
     Raises DatasetError: a missing split, nothing to train on or to select by, an unanswerable or unlabelled training sample.
     """
     facts = quality_report(folder)
-    training = read_samples(folder, facts["train"])
+    training = read_samples(folder, facts["train"], kind)
     other = selection or facts["validation"]
     if other is not None:
-        chosen = read_samples(folder, other)
+        chosen = read_samples(folder, other, kind)
     else:
         chosen = [sample for sample in training if held_out(sample.video_id)]
         training = [sample for sample in training if not held_out(sample.video_id)]
-    training = [sample for sample in training if sample.duration >= min_duration]
+    training = [sample for sample in training if sample.duration is None or sample.duration >= min_duration]
     for sample in training:
-        if sample.answerable is False or not sample.spans:
-            what = "that cannot be answered in its video" if sample.answerable is False else "without a window"
+        if what := sample.untrainable:
             where = f"{folder}: {sample.source}: record {sample.record} ({sample.sample_id})"
-            raise DatasetError(f"{where}: a training record {what}; training needs a window in every record")
+            raise DatasetError(f"{where}: a training record {what}; training needs {table_of(kind)[1].needed} in every record")
     if not training or not chosen:
         which = "training" if not training else "selection"
         raise DatasetError(f"{folder}: no {which} samples are left of split {facts['train']!r} (min_duration {min_duration} s)")
@@ -175,14 +170,14 @@ def _fill(
     for split in present:
         quality, tally = Quality(), dict[str, int]()
         samples = _counted(adapter.read(raw, split, quality), source, split, videos.setdefault(split, set()), tally)
-        _write_parquet(samples, partial / f"{split}.parquet")
+        write_table(samples, TABLES[source.task], partial / f"{split}.parquet")
         counts[split] = {**_file_facts(raw, split_file(source, raw, split)), **tally, "quality": _by_rule(quality)}
     report = {
         "schema_version": SCHEMA_VERSION,
         "dataset": dataset,
         "adapter": source.name,
         "task": source.task,
-        "fps": source.fps,
+        "fps": source.fps or None,
         "train": source.train,
         "validation": source.validation if source.validation in present else None,
         "splits": counts,
@@ -218,13 +213,12 @@ def _available(source: Source, raw: Path, splits: Sequence[str] | None) -> tuple
     return present, absent
 
 
-def _counted(
-    samples: Iterable[MomentSample], source: Source, split: str, videos: set[str], tally: dict[str, int]
-) -> Iterator[MomentSample]:
+def _counted(samples: Iterable[Sample], source: Source, split: str, videos: set[str], tally: dict[str, int]) -> Iterator[Sample]:
     """Pass the samples on; collect videos and counts; refuse a repeated id, and another number of samples than published."""
+    table: Table = TABLES[source.task]
     seen: dict[str, int] = {}
-    queries: set[str] = set()
-    unanswerable = unlabelled = 0
+    texts: set[str] = set()
+    counts: dict[str, int] = {}
     for sample in samples:
         if (first := seen.setdefault(sample.sample_id, sample.record)) != sample.record:
             raise DatasetError(
@@ -232,9 +226,10 @@ def _counted(
                 "each record needs an id of its own"
             )
         videos.add(sample.video_id)
-        queries.add(sample.query_id)
-        unanswerable += sample.answerable is False
-        unlabelled += sample.answerable is not False and not sample.spans
+        text, facts = table.facts(sample)
+        texts.add(text)
+        for fact, holds in facts.items():
+            counts[fact] = counts.get(fact, 0) + holds
         yield sample
     expected = source.samples[split]
     if expected is not None and len(seen) != expected:
@@ -242,23 +237,7 @@ def _counted(
             f"{source.files[split]}: {len(seen)} records, but {source.name} publishes {expected} in split {split!r}; "
             "fetch the file again, or correct SOURCE.samples if a new edition is meant"
         )
-    tally |= {
-        "samples": len(seen),
-        "videos": len(videos),
-        "queries": len(queries),
-        "unanswerable": unanswerable,
-        "unlabelled": unlabelled,
-    }
-
-
-def _write_parquet(samples: Iterable[MomentSample], path: Path) -> None:
-    """One file, row group by row group, with every setting that shapes its bytes spelt out."""
-    rest = iter(samples)
-    with pq.ParquetWriter(
-        path, SCHEMA, version="2.6", data_page_version="1.0", compression="zstd", compression_level=3, use_dictionary=False
-    ) as writer:
-        while rows := list(islice(rest, ROWS_PER_GROUP)):
-            writer.write_table(pa.table({name: [getattr(row, name) for row in rows] for name in SCHEMA.names}, schema=SCHEMA))
+    tally |= {"samples": len(seen), "videos": len(videos), table.texts: len(texts), **counts}
 
 
 def _file_facts(raw: Path, path: Path) -> dict[str, Any]:

@@ -8,10 +8,43 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 
 class DatasetError(ValueError):
     """An annotation record that no named rule repairs. The message names file, record, expectation and way out."""
+
+
+class Sample(Protocol):
+    """What the samples of every task have in common; MomentSample and QuestionSample explain the fields."""
+
+    @property
+    def sample_id(self) -> str:
+        """Unique in the split."""
+
+    @property
+    def video_id(self) -> str:
+        """Names the video's features."""
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds, None where not published."""
+
+    @property
+    def text_items(self) -> tuple[str, ...]:
+        """Ids of the stored features of its texts, if there are any: one for the query or question, or one per option."""
+
+    @property
+    def source(self) -> str:
+        """File name."""
+
+    @property
+    def record(self) -> int:
+        """Line or index in it, from 1."""
+
+    @property
+    def untrainable(self) -> str | None:
+        """Why this sample cannot be trained on, as the end of "a training record ..."; None where it can."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,17 +76,81 @@ class MomentSample:
     source: str
     record: int
 
+    @property
+    def text_items(self) -> tuple[str, ...]:
+        """See Sample."""
+        return (self.query_id,)
+
+    @property
+    def untrainable(self) -> str | None:
+        """See Sample."""
+        if self.answerable is False:
+            return "that cannot be answered in its video"
+        return None if self.spans else "without a window"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionSample:
+    """One question on one video: open-ended or with options, with or without evidence in time.
+
+    sample_id      unique in the data set's file; "<video>_<qid>" where the published question id counts within a video
+    video_id       the id under which the video's features are published
+    question_id    the published id
+    question       the published text, byte for byte
+    options        texts to choose from, in order; empty: the question is open-ended
+    answer         text of the right answer, None where the file does not say
+    answer_index   its place in `options`; None in open-ended questions and where the file does not say
+    type           kind of question as the benchmark groups it: "CW", "what", ...
+    duration       seconds, None where not published
+    spans          evidence, ((start, end), ...) in seconds, inside [0, duration], start <= end; empty where unknown
+    frame_times    seconds at which the rows of the frame features were shown, or None where rows divide the video evenly
+    row            place of the record in its file, from 0: row-aligned feature files have the same order
+    published      the record as published, JSON
+    source, record file name and 1-based line or index in it
+    """
+
+    sample_id: str
+    video_id: str
+    question_id: str
+    question: str
+    options: tuple[str, ...] = ()
+    answer: str | None = None
+    answer_index: int | None = None
+    type: str
+    duration: float | None = None
+    spans: tuple[tuple[float, float], ...] = ()
+    frame_times: tuple[float, ...] | None = None
+    row: int
+    published: str
+    source: str
+    record: int
+
+    @property
+    def text_items(self) -> tuple[str, ...]:
+        """See Sample. Of a question with options: "<sample_id>#<m>" for option m, from 0."""
+        return text_items(self.sample_id, len(self.options))
+
+    @property
+    def untrainable(self) -> str | None:
+        """See Sample."""
+        return "without an answer" if self.answer is None else None
+
+
+def text_items(sample_id: str, options: int) -> tuple[str, ...]:
+    """Ids of the stored text features of a question: its own for an open-ended one, else one per option."""
+    return tuple(f"{sample_id}#{option}" for option in range(options)) or (sample_id,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """What an adapter states about its data set.
 
-    task         "moments"
+    task         "moments", "questions": which sample type it yields
     files        split -> file name below data/raw/<dataset>/; "<name>" is also found as "<name>.gz"
     samples      split -> number of records, or None where it depends on the user's files
     validation   split used for model selection; None: the hold-out rule on training videos (design: sha256 of the id, one in ten)
     train        the split that is trained on
-    fps          clips per second of the published clip features
+    fps          clips per second of the published clip features; 0 where every video has the same number of frames
     alternatives split -> a second file that holds the same split, read where the first is absent
     """
 
@@ -63,7 +160,7 @@ class Source:
     samples: dict[str, int | None]
     train: str = "train"
     validation: str | None = None
-    fps: float
+    fps: float = 0.0
     alternatives: dict[str, str] = field(default_factory=dict)
 
 

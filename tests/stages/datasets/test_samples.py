@@ -17,10 +17,11 @@ from stages.datasets.samples import (
     load_adapter,
     quality_report,
     read_samples,
+    sample_type,
     training_split,
     write_samples,
 )
-from stages.datasets.schema import DatasetError, MomentSample, Quality, Source
+from stages.datasets.schema import DatasetError, MomentSample, Quality, QuestionSample, Source
 
 RAW = Path(__file__).parents[2] / "data" / "planted"
 SAMPLE = MomentSample(
@@ -266,3 +267,84 @@ def test_the_folder_is_the_registry():
 def test_an_unknown_adapter_is_answered_with_the_known_ones(name):
     with pytest.raises(LookupError, match=r"stages/datasets/ has activitynet_captions, .*charades_sta, .*planted"):
         load_adapter(name)
+
+
+QUESTION = QuestionSample(
+    sample_id="4882821564_1",
+    video_id="4882821564",
+    question_id="1",
+    question="why did the boy pick up one present",
+    type="CW",
+    row=0,
+    published="{}",
+    source="a.csv",
+    record=1,
+)
+
+
+def asking(**splits):
+    """An adapter that yields these questions, and the folder it reads."""
+    source = Source(name="made", task="questions", files=dict.fromkeys(splits, "a.jsonl"), samples=dict.fromkeys(splits))
+    return SimpleNamespace(SOURCE=source, read=lambda raw, split, quality: iter(splits[split]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.lists(words, max_size=5),
+            st.none() | words,
+            st.none() | times,
+            st.lists(st.tuples(times, times), max_size=3),
+            st.none() | st.lists(times, min_size=1, max_size=4),
+        ),
+        max_size=5,
+    )
+)
+def test_any_question_survives_the_file(tmp_path_factory, rows):
+    samples = [
+        replace(
+            QUESTION,
+            sample_id=str(number),
+            options=tuple(options),
+            answer=answer,
+            answer_index=options.index(answer) if answer in options else None,
+            duration=duration,
+            spans=tuple(spans),
+            frame_times=None if frames is None else tuple(frames),
+            row=number,
+            record=number + 1,
+        )
+        for number, (options, answer, duration, spans, frames) in enumerate(rows)
+    ]
+    folder = tmp_path_factory.mktemp("case")
+    (folder / "a.jsonl").write_text("{}")
+    write_samples(asking(train=samples), folder, folder / "samples")
+    assert sample_type(folder / "samples") is QuestionSample
+    assert read_samples(folder / "samples", "train", QuestionSample) == samples
+
+
+def test_quality_counts_what_questions_have(tmp_path, raw):
+    answered = replace(QUESTION, answer="a present", spans=((0.0, 1.0),))
+    other = replace(QUESTION, sample_id="4882821564_2", row=1, record=2)
+    report = write_samples(asking(test=[answered, other]), raw, tmp_path / "samples")
+    facts = {name: report["splits"]["test"][name] for name in ("samples", "videos", "questions", "unlabelled", "grounded")}
+    assert facts == {"samples": 2, "videos": 1, "questions": 1, "unlabelled": 1, "grounded": 1}
+    assert (report["task"], report["fps"]) == ("questions", None)
+
+
+def test_questions_are_not_read_as_moments(tmp_path, raw):
+    write_samples(asking(train=[QUESTION]), raw, tmp_path / "samples")
+    with pytest.raises(DatasetError, match="samples of task 'questions', but task 'moments' is asked for"):
+        read_samples(tmp_path / "samples", "train")
+
+
+def test_questions_are_held_out_by_video_and_need_an_answer(tmp_path, raw):
+    questions = [replace(QUESTION, sample_id=str(n), video_id=f"v{n // 2}", record=n + 1, answer="yes") for n in range(80)]
+    write_samples(asking(train=questions), raw, tmp_path / "samples")
+    training, chosen = training_split(tmp_path / "samples", QuestionSample)
+    assert {sample.video_id for sample in chosen} == {f"v{n}" for n in range(40) if held_out(f"v{n}")}
+    assert not {sample.video_id for sample in chosen} & {sample.video_id for sample in training}
+    write_samples(asking(train=[*questions, replace(QUESTION, sample_id="none", record=99)]), raw, tmp_path / "samples")
+    with pytest.raises(DatasetError, match=r"record 99 .none.: a training record without an answer"):
+        training_split(tmp_path / "samples", QuestionSample)

@@ -1,0 +1,121 @@
+"""Samples as parquet tables: one column per field of the sample type, one row per record, the same bytes for the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stages.datasets.schema import DatasetError, MomentSample, QuestionSample, Sample
+
+S = TypeVar("S", bound=Sample)
+ROWS_PER_GROUP = 4096
+
+
+@dataclass(frozen=True)
+class Table:
+    """How the samples of one task are stored, and what quality.json counts about them.
+
+    kind      the sample type; its fields are the columns of `schema`
+    facts     sample -> (what `texts` counts without repeats, name -> whether the sample counts)
+    texts     "queries", "questions"
+    needed    what a sample must have to be trained on
+    """
+
+    kind: type[Any]
+    schema: pa.Schema
+    facts: Callable[[Any], tuple[str, dict[str, bool]]]
+    texts: str
+    needed: str
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+SPANS = pa.list_(pa.list_(pa.float64()))
+PROVENANCE = [_required("published", pa.string()), _required("source", pa.string()), _required("record", pa.int64())]
+MOMENTS = pa.schema(
+    [
+        *(_required(name, pa.string()) for name in ("sample_id", "video_id", "query_id", "query")),
+        _required("duration", pa.float64()),
+        _required("spans", SPANS),
+        pa.field("relevant_clips", pa.list_(pa.int64())),
+        pa.field("saliency_scores", pa.list_(pa.list_(pa.int64()))),
+        pa.field("answerable", pa.bool_()),
+        *PROVENANCE,
+    ]
+)
+QUESTIONS = pa.schema(
+    [
+        *(_required(name, pa.string()) for name in ("sample_id", "video_id", "question_id", "question")),
+        _required("options", pa.list_(pa.string())),
+        pa.field("answer", pa.string()),
+        pa.field("answer_index", pa.int64()),
+        _required("type", pa.string()),
+        pa.field("duration", pa.float64()),
+        _required("spans", SPANS),
+        pa.field("frame_times", pa.list_(pa.float64())),
+        _required("row", pa.int64()),
+        *PROVENANCE,
+    ]
+)
+
+
+def _moment_facts(sample: MomentSample) -> tuple[str, dict[str, bool]]:
+    unlabelled = sample.answerable is not False and not sample.spans
+    return sample.query_id, {"unanswerable": sample.answerable is False, "unlabelled": unlabelled}
+
+
+def _question_facts(sample: QuestionSample) -> tuple[str, dict[str, bool]]:
+    facts = {"unlabelled": sample.answer is None, "grounded": bool(sample.spans)}
+    return sample.question, facts
+
+
+TABLES = {
+    "moments": Table(MomentSample, MOMENTS, _moment_facts, texts="queries", needed="a window"),
+    "questions": Table(QuestionSample, QUESTIONS, _question_facts, texts="questions", needed="an answer"),
+}
+
+
+def table_of(kind: type[Any]) -> tuple[str, Table]:
+    """(task, table) of a sample type."""
+    return next((task, table) for task, table in TABLES.items() if table.kind is kind)
+
+
+def write_table(samples: Iterable[Sample], table: Table, path: Path) -> None:
+    """One file, row group by row group, with every setting that shapes its bytes spelt out."""
+    rest, schema = iter(samples), table.schema
+    with pq.ParquetWriter(
+        path, schema, version="2.6", data_page_version="1.0", compression="zstd", compression_level=3, use_dictionary=False
+    ) as writer:
+        while rows := list(islice(rest, ROWS_PER_GROUP)):
+            writer.write_table(pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema))
+
+
+def read_table(path: Path, kind: type[S]) -> list[S]:
+    """The samples of one file, in order. Raises DatasetError if it is damaged, or holds another sample type."""
+    _, table = table_of(kind)
+    schema = table.schema
+    try:
+        content = pq.read_table(path)
+        if content.schema.names != schema.names:
+            raise pa.ArrowInvalid(f"columns {', '.join(content.schema.names)}; expected {', '.join(schema.names)}")
+        content = content.cast(schema)
+    except (pa.ArrowInvalid, ValueError, OSError) as fault:
+        raise DatasetError(f"{path}: not a complete samples file ({fault}); run the consolidate stage again") from fault
+    columns = [
+        [_tuples(value) for value in column.to_pylist()] if pa.types.is_list(field.type) else column.to_pylist()
+        for field, column in zip(schema, content.itercolumns(), strict=True)
+    ]
+    return [kind(**dict(zip(schema.names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+def _tuples(value: Sequence[Any] | None) -> Any:
+    """Lists as tuples, however deep."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
