@@ -177,3 +177,45 @@ class Answer:
     chosen: Tensor
     weights: Tensor
     objects: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relations(Batch):
+    """Segments of videos with the trajectories that a detector proposes; which of their pairs stand in which relation.
+
+    S segments, N proposals, T steps, Q ordered pairs, C object classes, P predicates.  Boxes are inclusive pixels l, t, r, b.
+
+    appearance (S, N, T, D_a)                      features of each proposal at each step, zero where it is not there
+    boxes (S, N, T, 4), present (S, N, T) bool     where it is, and whether
+    proposals_mask (S, N) bool
+    frame (S, 2)                                   width and height of the video in pixels
+    detector (S, N, C)                             class probabilities of the detector, zero on padding
+    pairs (S, Q, 2) int64, pairs_mask (S, Q) bool  subject and object, as places among the N proposals
+    object_class (S, N) int64                      true class, -1: no true object; None at inference
+    labels (S, Q, P) bool                          true predicates of each pair; None at inference
+    """
+
+    appearance: Tensor
+    boxes: Tensor
+    present: Tensor
+    proposals_mask: Tensor
+    frame: Tensor
+    detector: Tensor
+    pairs: Tensor
+    pairs_mask: Tensor
+    object_class: Tensor | None = None
+    labels: Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairScores:
+    """What a relation method says about one segment: N proposals, Q ordered pairs of them.
+
+    objects (N, C)        probability of each object class
+    pairs (Q, 2)          subject and object
+    predicates (Q, P)     probability of each predicate; several may hold
+    """
+
+    objects: Tensor
+    pairs: Tensor
+    predicates: Tensor

@@ -11,7 +11,7 @@ The folder is the registry: a new file is a new method, nothing else has to be t
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +27,7 @@ class Method(nn.Module):
     # "weak_moments": the batch is models.batch.Description, decode gives models.batch.Proposals
     # "questions": the batch is models.batch.Questions, decode gives models.batch.Answer; a method that has an attribute `bank`
     #     wants a models.causal.invariant.ClipBank of the training videos there before it draws
+    # "relations": the batch is models.batch.Relations, decode gives models.batch.PairScores
     TASK: str
     apart: tuple[str, ...] = ()  # parameters with an optimiser group of their own, left out of the clipping norm
 
@@ -41,6 +42,12 @@ class Method(nn.Module):
 
     def observe(self, batch: Any) -> None:
         """Called by the training loop before `forward`, in training only: the place of memories that learn without gradient."""
+
+    def remember(self, output: Any, batch: Any) -> None:
+        """Called by the training loop after `losses`, in training only: memories that take in what this pass has computed."""
+
+    def settle(self, batches: Iterator[Any]) -> None:
+        """Called at an epoch's end, in eval state and without gradient: what is made anew from all training samples, in order."""
 
     def draw(self, batch: Any, generator: torch.Generator) -> Any:
         """Sample whatever `forward` or `losses` needs at random, apart from dropout. `generator` lives on the CPU."""

@@ -1,6 +1,7 @@
 """The one training loop: it knows batches and models.method.Method, and asks no method for its name.
 
-One optimiser step: rate of the step -> for every part of the batch: observe, draw, forward, losses, backward -> clip -> update.
+One optimiser step: rate of the step -> for every part of the batch: observe, draw, forward, losses, remember, backward -> clip
+-> update.
 Nothing in it waits for a GPU; losses are read every `log_every` steps (every step on the CPU, where reading is free).
 
 Files below the run folder while it goes: history.csv (rewritten every epoch) and resume/ (checkpoints.py).
@@ -65,7 +66,10 @@ class Objective(nn.Module):
         """Every loss term of the batch, "total" among them. Losses are computed outside autocast."""
         with torch.autocast(self._device, dtype=PRECISION[self._amp], enabled=self._amp != "none"):
             output = self.model(batch, draws)
-        return self.model.losses(output, batch)
+        losses = self.model.losses(output, batch)
+        if self.model.training:
+            self.model.remember(output, batch)
+        return losses
 
 
 class Training:
@@ -150,6 +154,9 @@ class Training:
             if keep:
                 self._save()
         self.progress.rows.append({"epoch": epoch + 1, "step": self.progress.step, "lr": rate, **meter.close()})
+        self.model.eval()
+        with torch.no_grad():
+            self.model.settle(self._in_order())
         self._validate(epoch)
         if self.processes.first:
             write_history(self.folder / HISTORY, self.progress.rows)
@@ -161,6 +168,11 @@ class Training:
         order = shuffled(len(self.feed), repeat=self.settings.repeat, seed=self.seed, epoch=epoch)
         batches = cut(order, self.settings.batch_size, drop_last=self.settings.drop_last)
         return [batch for batch in batches if len(batch) >= self.processes.count]
+
+    def _in_order(self) -> Iterator[Any]:
+        """Every training sample once, on the device."""
+        for indices in cut(np.arange(len(self.feed), dtype=np.int64), self.settings.batch_size):
+            yield self.feed.batch(indices).to(self.processes.device)
 
     def _step(self, step: int, indices: Indices) -> dict[str, Tensor]:
         """One optimiser step; its loss terms and gradient norm as scalars on the device."""
@@ -233,7 +245,6 @@ class Training:
             return
         metrics: dict[str, float] = {}
         if self.processes.first:
-            self.model.eval()
             with torch.no_grad():
                 metrics = {name: float(value) for name, value in self.validate(self.model).items()}
         metrics = self.processes.from_first(metrics)

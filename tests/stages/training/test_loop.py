@@ -272,3 +272,23 @@ def test_a_step_never_waits_for_the_gpu(tmp_path):
         running._step(1, np.arange(8, 16))
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_model_remembers_after_its_losses_and_settles_once_an_epoch(tmp_path):
+    calls = []
+
+    class Remembering(Line):
+        def losses(self, output, batch):
+            calls.append("losses")
+            return super().losses(output, batch)
+
+        def remember(self, output, batch):
+            calls.append("remember")
+            assert len(output) == len(batch)
+
+        def settle(self, batches):
+            calls.append(("settle", sum(map(len, batches)), self.training, torch.is_grad_enabled()))
+
+    feed = PointFeed()
+    training(tmp_path, settings(epochs=2, batch_size=len(feed)), model=Remembering(), feed=feed).run()
+    assert calls == ["losses", "remember", ("settle", len(feed), False, False)] * 2
