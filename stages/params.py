@@ -20,7 +20,7 @@ from typing import Any, Literal, Union
 
 import yaml
 
-from stages.confounders.settings import Dictionary
+from stages.confounders.settings import Dictionary, Graphs
 from stages.features.settings import Feature, VocabularyEntry
 from stages.predictions.settings import Evaluate, WeakEvaluate
 from stages.reporting.settings import Report
@@ -116,6 +116,7 @@ class Params:
     runs: dict[str, Run]
     reports: dict[str, Report]
     vocabularies: dict[str, VocabularyEntry] = field(default_factory=dict)
+    graphs: dict[str, Graphs] = field(default_factory=dict)
 
 
 def load_params(path: Path = DEFAULT_FILE, *, methods: bool = True) -> Params:
@@ -323,6 +324,8 @@ def _references(params: Params, place: str) -> list[str]:
             check(f"dictionaries.{name}.features", feature, params.features.get(dictionary.dataset, {}), "feature")
     for name, vocabulary in params.vocabularies.items():
         check(f"vocabularies.{name}.dataset", vocabulary.dataset, params.datasets, "dataset")
+    for name, graphs in params.graphs.items():
+        check(f"graphs.{name}.dataset", graphs.dataset, params.datasets, "dataset")
     for name, run in params.runs.items():
         check(f"runs.{name}.dataset", run.dataset, params.datasets, "dataset")
         check(f"runs.{name}.report", run.report, params.reports, "report")

@@ -37,6 +37,7 @@ def small_params():
         "features": {"planted": params["features"]["planted"]},
         "dictionaries": {name: params["dictionaries"][name] for name in ("planted-video", "planted-query")},
         "vocabularies": {},
+        "graphs": {},
         "runs": {"one": run, "two": other},
         "reports": {"demo": params["reports"]["demo"]},
     }

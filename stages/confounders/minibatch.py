@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped, unused-ignore]
 
@@ -21,10 +22,14 @@ INITIALISATIONS = 3
 
 @dataclass(frozen=True, kw_only=True)
 class MiniBatchClusters:
-    """centres and means of the members, both (K, ...) as the rows; means are NaN for a cluster without members."""
+    """centres and means of the members, both (K, ...) as the rows; means are NaN for a cluster without members.
+
+    labels    (V,) int64: the cluster of each row
+    """
 
     centres: Floats
     means: Floats
+    labels: NDArray[np.int64]
     inertia: float
 
 
@@ -44,4 +49,9 @@ def clusters(rows: Floats, *, k: int, seed: int, initialisations: int = INITIALI
             means[label] = flat[own].mean(axis=0)
     shape = (k, *rows.shape[1:])
     centres = fitted.cluster_centers_.astype(np.float32)
-    return MiniBatchClusters(centres=centres.reshape(shape), means=means.reshape(shape), inertia=float(fitted.inertia_))
+    return MiniBatchClusters(
+        centres=centres.reshape(shape),
+        means=means.reshape(shape),
+        labels=fitted.labels_.astype(np.int64),
+        inertia=float(fitted.inertia_),
+    )

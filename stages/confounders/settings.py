@@ -1,4 +1,4 @@
-"""The numbers of one confounder dictionary (params.yaml: dictionaries.<name>)."""
+"""The numbers of one confounder dictionary and of one set of question graphs (params.yaml: dictionaries, graphs)."""
 
 from __future__ import annotations
 
@@ -47,6 +47,52 @@ class Dictionary:
                 self.numerics == "corrected" or self.row == "member",
                 "row centre belongs to numerics corrected",
             ),
+        ]
+        wrong = [text for holds, text in rules if not holds]
+        if wrong:
+            raise ValueError("; ".join(wrong))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StanzaPackage:
+    """Which Stanza models parse: `folder` has the layout of a Stanza download, `package` is a package of its resources.json.
+
+    stages/confounders/english, small    the parser that comes with doflow
+    any folder, default                  the full English models, put there by stanza.download
+    """
+
+    folder: str
+    package: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graphs:
+    """One set of question graphs.
+
+    dataset     whose questions and answers
+    stanza      what parses them
+    encoder     folder of a CLIP text model below data/raw/<dataset>
+    clusters    how many graphs represent all
+    seed        of the clustering
+    splits      splits to take; (): what training sees
+    processes   worker processes that parse and encode; the result does not depend on them
+    """
+
+    dataset: str
+    stanza: StanzaPackage
+    encoder: str
+    clusters: int
+    seed: int
+    splits: tuple[str, ...] = ()
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what single values cannot mean; all complaints at once."""
+        rules = [
+            (self.clusters >= 1, f"clusters is {self.clusters}, must be at least 1"),
+            (0 <= self.seed < 2**32, f"seed is {self.seed}, must be in [0, 2**32)"),
+            (self.processes >= 1, f"processes is {self.processes}, must be at least 1"),
+            (len(set(self.splits)) == len(self.splits), f"splits are {self.splits}, not distinct"),
         ]
         wrong = [text for holds, text in rules if not holds]
         if wrong:
