@@ -25,7 +25,7 @@ from stages.features.settings import Feature, VocabularyEntry
 from stages.predictions.settings import Evaluate, WeakEvaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
-from stages.training.settings import Train
+from stages.training.settings import Optim, Recipe, Train
 from stages.worlds.settings import Planted, Rehearsal
 
 DEFAULT_FILE = Path("params.yaml")
@@ -68,11 +68,22 @@ class World:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFeatures:
-    """Which stores of the data set a run reads; several are fused in this order. `clips`: to how many a video is resampled."""
+    """Which stores of the data set a run reads; several are fused in this order.
+
+    clips      to how many a video is resampled
+    objects    regions of the frames, with their boxes
+    encoder    folder below data/raw/<dataset>/ with a text encoder in the layout of transformers, for methods that read words
+    """
 
     video: tuple[str, ...]
     query: tuple[str, ...]
     clips: int | None = None
+    objects: tuple[str, ...] = ()
+    encoder: str | None = None
+
+    def stores(self) -> dict[str, tuple[str, ...]]:
+        """Names of the stores by stream; the objects only where there are any."""
+        return {"video": self.video, "query": self.query} | ({"objects": self.objects} if self.objects else {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +112,17 @@ class Run:
     confounders: RunConfounders
     seed: int
     model: Any
+    optim: Optim
     train: Train
     evaluate: Any
+
+    def __post_init__(self) -> None:
+        Recipe.of(self.optim, self.train)
+
+    @property
+    def recipe(self) -> Recipe:
+        """`optim` and `train` as the training loop takes them."""
+        return Recipe.of(self.optim, self.train)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,7 +349,7 @@ def _references(params: Params, place: str) -> list[str]:
     for name, run in params.runs.items():
         check(f"runs.{name}.dataset", run.dataset, params.datasets, "dataset")
         check(f"runs.{name}.report", run.report, params.reports, "report")
-        for feature in (*run.features.video, *run.features.query):
+        for feature in (name for names in run.features.stores().values() for name in names):
             check(f"runs.{name}.features", feature, params.features.get(run.dataset, {}), "feature")
     return errors
 

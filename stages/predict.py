@@ -26,7 +26,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -34,92 +34,73 @@ from models.method import Method
 from stages.datasets.samples import read_samples
 from stages.datasets.schema import DatasetError, MomentSample
 from stages.features.store import FeatureStore, StoreError
-from stages.features.streams import Streams
+from stages.features.vocabularies import VocabularyError
 from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, parse
 from stages.predictions import own_video
-from stages.predictions.inference import PredictionError, predict, published_ids
+from stages.predictions.inference import PredictionError, published_ids
 from stages.predictions.moments import postprocess, submission_record
-from stages.predictions.pages import examples
-from stages.predictions.settings import Evaluate
 from stages.predictions.submission import check, lines, submission_name, write_jsonl, write_zip
 from stages.predictions.text_encoders import encode
 from stages.predictions.timeline import draw
-from stages.training.batches import MomentFeed
+from stages.tasks.moments import features, post_processing
+from stages.tasks.task import Data, Finished, Predicted, load_task
 from stages.training.runs import RunError, RunRecord, load_run
 
-SHOWN = 6  # timelines of a split
-NMS_THRESHOLD = 0.7  # of the published post-processing; only where params.yaml has no entry for the run
-TOP = 50
+BUDGET_BYTES = 2**31  # of resident features, where params.yaml has no entry for the run
 
 log = logging.getLogger("stages.predict")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A run that is ready: its entry in params.yaml where it has one, and the settings of its post-processing."""
+    """A run that is ready: its entry in params.yaml where it has one, and the settings of its predictions."""
 
-    model: Method
-    record: RunRecord
+    finished: Finished
     entry: Run | None
-    settings: Evaluate
-    device: torch.device
+    settings: Any
 
     @property
-    def features(self) -> dict[str, tuple[str, ...]]:
-        """Store names per stream; of an imported run that does not know them, those of its entry."""
-        if self.record.features or self.entry is None:
-            return self.record.features
-        return {"video": self.entry.features.video, "query": self.entry.features.query}
+    def record(self) -> RunRecord:
+        """What the run's folder says about it."""
+        return self.finished.record
+
+    @property
+    def model(self) -> Method:
+        """Its model."""
+        return self.finished.model
 
 
 def load(args: argparse.Namespace) -> Loaded:
     """The run of the command line, its post-processing from params.yaml and from the options."""
     device = torch.device("cuda" if args.device == "cuda" or (args.device == "auto" and torch.cuda.is_available()) else "cpu")
     model, record = load_run(args.run, parse)
-    if model.TASK != "moments":
-        raise PredictionError(
-            f"{args.run}: {record.method} (task {model.TASK}) is not predicted by this stage yet; stages.evaluate writes the "
-            "predictions of every split of a run"
-        )
     runs = load_params(args.params).runs if args.params.is_file() else {}
     entry = runs.get(args.settings or record.run)
     if args.settings and entry is None:
         raise ParamsError(f"{args.params}: runs: no entry {args.settings!r}; known: {', '.join(runs) or 'none'}")
-    given = entry.evaluate if entry else None
-    settings = Evaluate(
-        splits=(),
-        batch_size=given.batch_size if given else 64,
-        top=given.top if given else TOP,
-        nms_threshold=given.nms_threshold if given else NMS_THRESHOLD,
-        rounding_unit=args.rounding_unit if args.rounding_unit is not None else given.rounding_unit if given else None,
-        rounding=given.rounding if given else "released" if record.model.get("numerics") == "released" else "corrected",
-        primary=(),
-        published=None,
-        baseline_seed=0,
-        examples=SHOWN,
-    )
-    return Loaded(model=model.to(device), record=record, entry=entry, settings=settings, device=device)
+    budget = entry.train.budget_bytes if entry else BUDGET_BYTES
+    finished = Finished(model=model.to(device), record=record, folder=args.run, device=device, budget_bytes=budget)
+    if model.TASK == "moments":
+        settings: Any = post_processing(record, entry, args.rounding_unit)
+    else:
+        settings = entry.evaluate if entry else None
+    return Loaded(finished=finished, entry=entry, settings=settings)
 
 
-def predict_split(loaded: Loaded, data: Path, dataset: str, split: str) -> tuple[list[MomentSample], list[dict[str, Any]]]:
-    """Samples and submission records of a split.
+def predict_split(loaded: Loaded, data: Path, dataset: str, split: str) -> Predicted:
+    """Samples and records of a split.
 
-    Raises DatasetError or StoreError if samples or features are not there: a submission has to be complete.
+    Raises DatasetError or StoreError if samples or features are not there.
     """
-    samples = read_samples(data / "samples" / dataset, split)
-    streams = Streams(data / "features" / dataset, loaded.features)
-    budget = loaded.entry.train.budget_bytes if loaded.entry else 2**31
-    video = streams.fused("video", [one.video_id for one in samples], budget_bytes=budget, device=loaded.device)
-    query = streams.fused("query", [one.query_id for one in samples], budget_bytes=budget, device=loaded.device)
-    feed = MomentFeed(samples, video, query, loaded.record.fps)
-    return samples, predict(loaded.model, feed, loaded.settings, device=loaded.device, label=split)
+    places = Data(samples=data / "samples" / dataset, features=data / "features" / dataset)
+    return load_task(loaded.model.TASK).predicted(loaded.finished, loaded.entry, places, split, loaded.settings)
 
 
 def predict_own(
     loaded: Loaded, video: own_video.OwnVideo, queries: Sequence[str], tokens: Sequence[own_video.Rows]
 ) -> list[dict[str, Any]]:
     """Submission records of queries on one video, each with its text under "query"."""
-    moments = [own_video.ground(loaded.model, video, one, loaded.device) for one in tokens]
+    moments = [own_video.ground(loaded.model, video, one, loaded.finished.device) for one in tokens]
     windows = postprocess(
         [one.windows.numpy() for one in moments],
         [video.duration] * len(moments),
@@ -165,7 +146,7 @@ def token_features(loaded: Loaded, args: argparse.Namespace) -> list[own_video.R
 
 def _stored_queries(loaded: Loaded, data: Path, texts: Sequence[str]) -> dict[str, own_video.Rows]:
     """Stored features of queries of the run's data set that have one of these texts."""
-    samples, names = data / "samples" / loaded.record.dataset, loaded.features.get("query", ())
+    samples, names = data / "samples" / loaded.record.dataset, features(loaded.record, loaded.entry).get("query", ())
     folder = data / "features" / loaded.record.dataset
     if not loaded.record.dataset or not samples.is_dir() or len(names) != 1 or not (folder / f"{names[0]}.zarr").is_dir():
         return {}
@@ -183,8 +164,8 @@ def _named_encoder(loaded: Loaded, params: Path) -> str | None:
     """What params.yaml names as the extractor of the run's text features."""
     if loaded.entry is None:
         return None
-    features = load_params(params).features[loaded.entry.dataset]
-    return features[loaded.entry.features.query[0]].extractor or None
+    stores = load_params(params).features[loaded.entry.dataset]
+    return stores[loaded.entry.features.query[0]].extractor or None
 
 
 def run_splits(loaded: Loaded, args: argparse.Namespace) -> None:
@@ -193,17 +174,21 @@ def run_splits(loaded: Loaded, args: argparse.Namespace) -> None:
         raise PredictionError(f"{len(args.split)} splits need a folder: --out {args.out.with_suffix('')}/")
     data = args.data or args.run.parent.parent
     files, shown = {}, []
+    moments = loaded.model.TASK == "moments"
+    if args.zip and not moments:
+        raise PredictionError(f"--zip: {loaded.record.method} (task {loaded.model.TASK}) predicts nothing that this server takes")
     for split in args.split:
-        samples, records = predict_split(loaded, data, args.dataset, split)
-        name = submission_name(split)
+        found = predict_split(loaded, data, args.dataset, split)
+        name = submission_name(split) if moments else f"{split}.jsonl"
         path = args.out if args.out.suffix else args.out / name
         if args.zip:
-            check(records, {published_ids(sample)[1]: sample.duration for sample in samples}, str(path))
+            samples = cast(Sequence[MomentSample], found.samples)
+            check(found.records, {published_ids(sample)[1]: sample.duration for sample in samples}, str(path))
         if name in files:
             raise PredictionError(f"splits {', '.join(args.split)}: two of them would be called {name}")
-        files[name] = lines(records)
-        write_jsonl(path, records)
-        shown += examples(samples, records, split=split, fps=loaded.record.fps, chosen=SHOWN)
+        files[name] = lines(found.records)
+        write_jsonl(path, found.records)
+        shown += found.examples
     if args.zip:
         if len(files) != 2:
             raise PredictionError("the evaluation server wants predictions of both splits in one zip: --split val test")
@@ -215,6 +200,10 @@ def run_splits(loaded: Loaded, args: argparse.Namespace) -> None:
 def run_own(loaded: Loaded, args: argparse.Namespace) -> None:
     """Everything that --features and --query ask for."""
     record = loaded.record
+    if loaded.model.TASK != "moments":
+        raise PredictionError(
+            f"{args.run}: {record.method} (task {loaded.model.TASK}) is predicted for whole splits only: --dataset and --split"
+        )
     video = own_video.read_video(
         args.features, width=record.widths["video"], fps=args.fps or record.fps, duration=args.duration, name=args.video_id
     )
@@ -273,7 +262,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         loaded = load(args)
         (run_splits if args.dataset else run_own)(loaded, args)
-    except (ParamsError, RunError, DatasetError, StoreError, PredictionError, LookupError) as error:
+    except (ParamsError, RunError, DatasetError, StoreError, VocabularyError, PredictionError, LookupError) as error:
         print(f"stages.predict: {error}", file=sys.stderr)
         return 2
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_FOLDERS = {"stages.datasets.schema", "stages.features.store"}
+SHARED_FOLDERS = {"stages.datasets.schema", "stages.datasets.relation_schema", "stages.features.store"}
 
 
 def modules():
@@ -47,6 +47,8 @@ def allowed(importer, imported):
     if target == "models":
         return True
     if importer.count(".") == 1:  # a stage file, or params.py
+        return imported == "stages.params" or imported.count(".") > 1
+    if folder(importer) == "stages.tasks":  # a task joins what the folders offer
         return imported == "stages.params" or imported.count(".") > 1
     return folder(importer) == folder(imported) or imported in SHARED_FOLDERS
 

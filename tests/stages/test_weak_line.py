@@ -21,10 +21,10 @@ MODEL = {
     "grid": 8, "sigma": 9.0, "gamma": 0.5, "epochs": 2, "margin_1": 0.1, "margin_2": 0.15, "diversity": 0.15, "alpha_1": 1.0,
     "alpha_2": 1.0,
 }  # fmt: skip
-TRAIN = {
-    "epochs": 2, "batch_size": 8, "lr": 1.0e-3, "weight_decay": 0.0, "schedule": "inverse_sqrt", "warmup_steps": 4,
-    "clip_norm": 10.0, "optimiser": "adam", "select": "R@1,mIoU",
+OPTIM = {
+    "lr": 1.0e-3, "weight_decay": 0.0, "schedule": "inverse_sqrt", "warmup_steps": 4, "clip_norm": 10.0, "optimiser": "adam",
 }  # fmt: skip
+TRAIN = {"epochs": 2, "batch_size": 8, "select": "R@1,mIoU"}
 EVALUATE = {
     "splits": ["iid"], "batch_size": 5, "masks": 2, "vote": "vote_weighted", "abnormal": True, "primary": ["R@1,mIoU"],
     "published": None, "baseline_seed": 0, "examples": 2,
@@ -45,6 +45,7 @@ def work(tmp_path_factory):
         "features": {"video": ["clip", "slowfast"], "query": [], "clips": 16},
         "confounders": {"video": str(made.params), "query": str(words)},
         "model": MODEL,
+        "optim": OPTIM,
         "train": TRAIN,
         "evaluate": EVALUATE,
     }
@@ -179,8 +180,19 @@ def test_reference_checkpoint_is_evaluated_with_the_vocabulary_of_its_run_entry(
     assert json.loads((tmp_path / "r/metrics.json").read_text())["iid.R@1,mIoU"] == ours["iid.R@1,mIoU"]
 
 
-def test_prediction_of_this_task_is_refused_with_the_way_out(finished, tmp_path, capsys):
-    _, out = finished
+def test_a_whole_split_is_predicted_as_it_is_evaluated(work, finished, tmp_path):
+    (made, _), (_, out) = work, finished
+    for kind in ("samples", "features"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "tiny").symlink_to(made.folder / kind)
     arguments = ["--run", out, "--dataset", "tiny", "--split", "iid", "--out", tmp_path / "p.jsonl"]
+    arguments += ["--data", tmp_path, "--params", made.params]
+    assert predict.main([*map(str, arguments)]) == 0
+    assert (tmp_path / "p.jsonl").read_bytes() == (out / "results/predictions.jsonl").read_bytes()
+
+
+def test_a_video_of_ones_own_is_refused_with_the_way_out(finished, tmp_path, capsys):
+    _, out = finished
+    arguments = ["--run", out, "--features", tmp_path / "v.npz", "--query", "a dog", "--out", tmp_path / "p.jsonl"]
     assert predict.main([*map(str, arguments)]) == 2
-    assert "stages.evaluate writes the predictions" in capsys.readouterr().err
+    assert "whole splits only: --dataset and --split" in capsys.readouterr().err
