@@ -16,6 +16,8 @@ REPAIRS = {
     "query_id_by_text": "the file has no query ids; the last test query with the same text gives it, as the JSON lines form does",
     "byte_order_mark_dropped": "the file began with a byte order mark",
     "blank_line_skipped": "a line without a record",
+    "frame_times_computed": "no times are published for the frames of the video; they follow from its length by the published rule",
+    "segment_from_question": "no segment is published for this question; the times in the question's own record are taken",
 }
 
 KEPT = {
@@ -39,6 +41,19 @@ KEPT = {
     "saliency_all_zero": "all raters gave 0 to all clips",
     "clips_and_windows_disagree": "the rated clips are not the clips of the windows",
     "clips_unsorted": "the rated clips are not in ascending order",
+    "options_equal": "two options have the same text",
+    "answer_option_repeated": "two options have the text of the answer; the first of them is the answer's place",
+    "option_outer_blanks": "an option begins or ends with blanks",
+    "option_non_ascii": "an option holds characters outside ASCII",
+    "question_without_evidence": "evidence is published for this split, but none for this question",
+    "evidence_video_without_question": "evidence is published for a video that no question of the split is about",
+    "evidence_without_question": "evidence is published for a question that the split does not have",
+    "frame_times_repeat": "the video has fewer frames than are taken, so some are taken twice",
+    "frame_times_after_duration": "the last frame was shown after the duration, which is rounded to whole seconds",
+    "segment_differs_from_question": "the published segment is not that in the question's own record; the segment is taken",
+    "relation_repeated": "the file names one relation twice",
+    "video_without_relation": "no relation is annotated in this video",
+    "box_outside_frame": "a box reaches beyond the frame",
     "unknown_key": "the record has a key that no reader of this format knows; it is kept in `published`",
 }
 

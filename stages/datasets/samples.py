@@ -241,7 +241,16 @@ def _counted(samples: Iterable[Sample], source: Source, split: str, videos: set[
 
 
 def _file_facts(raw: Path, path: Path) -> dict[str, Any]:
-    """Name, bytes and sha256 of the uncompressed file: the same whether it is kept compressed or not."""
+    """Name, bytes and sha256 of the uncompressed file: the same whether it is kept compressed or not.
+
+    Of a folder: of one line "<sha256>  <name>" per file.
+    """
+    if path.is_dir():
+        files = [_file_facts(path, file) for file in sorted(path.rglob("*")) if file.is_file()]
+        listing = "".join(f"{one['sha256']}  {one['file']}\n" for one in files)
+        total = sum(one["bytes"] for one in files)
+        name = f"{path.relative_to(raw).as_posix()}/"
+        return {"file": name, "files": len(files), "bytes": total, "sha256": hashlib.sha256(listing.encode()).hexdigest()}
     digest, size = hashlib.sha256(), 0
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
         while block := stream.read(1 << 20):

@@ -145,8 +145,8 @@ def text_items(sample_id: str, options: int) -> tuple[str, ...]:
 class Source:
     """What an adapter states about its data set.
 
-    task         "moments", "questions": which sample type it yields
-    files        split -> file name below data/raw/<dataset>/; "<name>" is also found as "<name>.gz"
+    task         "moments", "questions", "relations": which sample type it yields
+    files        split -> file name below data/raw/<dataset>/; "<name>" is also found as "<name>.gz"; "<name>/": a folder
     samples      split -> number of records, or None where it depends on the user's files
     validation   split used for model selection; None: the hold-out rule on training videos (design: sha256 of the id, one in ten)
     train        the split that is trained on
@@ -180,16 +180,21 @@ class Quality:
 
 
 def published_file(raw: Path, *names: str) -> Path:
-    """The first of `raw/name` and its `.gz` form that is there, name by name.
+    """The first of `raw/name` and its `.gz` form that is there, name by name; `name/` is a folder with something in it.
 
     Raises DatasetError if none exists.
     """
-    candidates = [raw / form for name in names for form in (name, f"{name}.gz")]
+    candidates = [raw / form for name in names for form in ((name,) if name.endswith("/") else (name, f"{name}.gz"))]
     for path in candidates:
-        if path.is_file():
+        if path.is_file() or (path.is_dir() and any(path.iterdir())):
             return path
     forms = " nor ".join(str(path.relative_to(raw)) for path in candidates)
     raise DatasetError(f"{raw}: neither {forms} is there; run the fetch stage, or put your own copy there")
+
+
+def is_published(raw: Path, name: str) -> bool:
+    """Whether `raw/name` or its `.gz` form is there."""
+    return any((raw / form).is_file() for form in (name, f"{name}.gz"))
 
 
 def split_file(source: Source, raw: Path, split: str) -> Path:

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stages.datasets.relation_schema import RelationSample
 from stages.datasets.schema import DatasetError, MomentSample, QuestionSample, Sample
 
 S = TypeVar("S", bound=Sample)
 ROWS_PER_GROUP = 4096
+VIDEOS_PER_GROUP = 64  # of samples that hold every box of a video
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Table:
     facts     sample -> (what `texts` counts without repeats, name -> whether the sample counts)
     texts     "queries", "questions"
     needed    what a sample must have to be trained on
+    group     rows that are held in memory and written together
     """
 
     kind: type[Any]
@@ -32,6 +35,7 @@ class Table:
     facts: Callable[[Any], tuple[str, dict[str, bool]]]
     texts: str
     needed: str
+    group: int = ROWS_PER_GROUP
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -65,6 +69,21 @@ QUESTIONS = pa.schema(
         *PROVENANCE,
     ]
 )
+RELATIONS = pa.schema(
+    [
+        *(_required(name, pa.string()) for name in ("sample_id", "video_id")),
+        _required("frame_count", pa.int64()),
+        *(_required(name, pa.float64()) for name in ("fps", "duration")),
+        *(_required(name, pa.int64()) for name in ("width", "height")),
+        _required("tids", pa.list_(pa.int64())),
+        _required("categories", pa.list_(pa.string())),
+        _required("relations", pa.list_(pa.list_(pa.int64()))),
+        _required("predicates", pa.list_(pa.string())),
+        *(_required(name, pa.binary()) for name in ("track_tids", "track_frames", "track_boxes")),
+        _required("source", pa.string()),
+        _required("record", pa.int64()),
+    ]
+)
 
 
 def _moment_facts(sample: MomentSample) -> tuple[str, dict[str, bool]]:
@@ -77,9 +96,16 @@ def _question_facts(sample: QuestionSample) -> tuple[str, dict[str, bool]]:
     return sample.question, facts
 
 
+def _relation_facts(sample: RelationSample) -> tuple[str, dict[str, bool]]:
+    return " ".join(sorted(set(sample.categories))), {"without_relation": not sample.relations}
+
+
 TABLES = {
     "moments": Table(MomentSample, MOMENTS, _moment_facts, texts="queries", needed="a window"),
     "questions": Table(QuestionSample, QUESTIONS, _question_facts, texts="questions", needed="an answer"),
+    "relations": Table(
+        RelationSample, RELATIONS, _relation_facts, texts="sets_of_categories", needed="objects", group=VIDEOS_PER_GROUP
+    ),
 }
 
 
@@ -94,7 +120,7 @@ def write_table(samples: Iterable[Sample], table: Table, path: Path) -> None:
     with pq.ParquetWriter(
         path, schema, version="2.6", data_page_version="1.0", compression="zstd", compression_level=3, use_dictionary=False
     ) as writer:
-        while rows := list(islice(rest, ROWS_PER_GROUP)):
+        while rows := list(islice(rest, table.group)):
             writer.write_table(pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema))
 
 

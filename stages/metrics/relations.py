@@ -9,45 +9,14 @@ al., ACM MM 2017), as in the project's metric definitions; it accumulates in 32-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-Triplet = tuple[str, str, str]
-Float = NDArray[np.float64]
+from stages.datasets.relation_schema import Relation, Triplet, viou
+
 OVERLAP = 0.5
 RECALL_AT, PRECISION_AT = (50, 100), (1, 5, 10)
-
-
-@dataclass(frozen=True)
-class Relation:
-    """frames [first, end); subject, object (T, 4) boxes; score is None in the ground truth."""
-
-    triplet: Triplet
-    first: int
-    end: int
-    subject: Float
-    object: Float
-    score: float | None = None
-
-
-def volume(boxes: Float) -> float:
-    """Pixels of all boxes together."""
-    return float(((boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)).sum())
-
-
-def viou(one: Float, other: Float, first: int, second: int) -> float:
-    """Of two trajectories that begin in the frames `first` and `second`; 0 without a frame in common."""
-    begin, end = max(first, second), min(first + len(one), second + len(other))
-    if begin >= end:
-        return 0.0
-    a, b = one[begin - first : end - first], other[begin - second : end - second]
-    width = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]) + 1
-    height = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]) + 1
-    shared = float((np.maximum(width, 0) * np.maximum(height, 0)).sum())
-    union = volume(one) + volume(other) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def overlap(one: Relation, other: Relation) -> float:

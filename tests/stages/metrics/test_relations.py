@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from stages import score
-from stages.metrics.relations import Relation, hits, limited, relation_scores, tagging_precision, unseen, viou, volume
+from stages.datasets.relation_schema import Relation, viou, volume
+from stages.metrics.relations import hits, limited, relation_scores, tagging_precision, unseen
 
 BOX = [0.0, 0.0, 9.0, 9.0]  # ten by ten pixels
 
