@@ -71,7 +71,7 @@ def test_a_second_repro_does_nothing(line):
 
 def test_the_number_of_one_run_re_runs_that_run_only(line):
     params = small_params()
-    params["runs"]["two"]["train"]["lr"] = 1.0e-3
+    params["runs"]["two"]["optim"]["lr"] = 1.0e-3
     workspace.write_params(line, params)
     assert stages_run(workspace.dvc(line, "repro")) == ["train@two", "evaluate@two", "report@demo"]
     workspace.write_params(line, small_params())

@@ -31,7 +31,7 @@ from stages.training.processes import Processes
 from stages.training.runs import CONFIG, HISTORY, WEIGHTS
 from stages.training.schedules import learning_rate, reductions_so_far
 from stages.training.seeding import seed_step
-from stages.training.settings import Train
+from stages.training.settings import Recipe
 from stages.training.watch import Meter, NonFiniteError, first_non_finite, tracing
 
 Validate = Callable[[Method], Mapping[str, float]]
@@ -83,7 +83,7 @@ class Training:
         self,
         model: Method,
         feed: Feed,
-        settings: Train,
+        settings: Recipe,
         *,
         seed: int,
         folder: Path,
@@ -301,7 +301,7 @@ class Training:
         return Kept(weights=weights, selection=selection | {"epoch": best["epoch"], "value": best["value"]})
 
 
-def _summary(progress: Progress, settings: Train) -> str:
+def _summary(progress: Progress, settings: Recipe) -> str:
     """One line on the newest epoch, for logs that keep no progress bar."""
     row = progress.rows[-1]
     chosen = f", {settings.select} {row[settings.select]:.4g}" if settings.select in row else ""

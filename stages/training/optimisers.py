@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 if TYPE_CHECKING:
-    from stages.training.settings import Train
+    from stages.training.settings import Recipe
 
 
-def build_optimiser(settings: Train, model: nn.Module) -> torch.optim.Optimizer:
+def build_optimiser(settings: Recipe, model: nn.Module) -> torch.optim.Optimizer:
     """The optimiser over every trainable parameter, in registration order within each factor on the rate.
 
     What the model names in `apart` has a group of its own.

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stages.training.settings import Train
+    from stages.training.settings import Recipe
 
 
-def learning_rate(settings: Train, *, step: int, steps_per_epoch: int, reductions: int = 0) -> float:
+def learning_rate(settings: Recipe, *, step: int, steps_per_epoch: int, reductions: int = 0) -> float:
     """The rate used by optimiser step `step` (from 0); `reductions` counts those of "plateau" before it."""
     total, warmup = settings.epochs * steps_per_epoch, settings.warmup_steps
     if settings.schedule == "step":
@@ -50,7 +50,7 @@ def learning_rate(settings: Train, *, step: int, steps_per_epoch: int, reduction
     return settings.lr * factor
 
 
-def _step(settings: Train, step: int, steps_per_epoch: int) -> float:
+def _step(settings: Recipe, step: int, steps_per_epoch: int) -> float:
     """Step decay as the CausalVTG engine does it.
 
     The warm-up ignores the decay, and the rate it ends with (the full one, at step W) stays until the next epoch begins: with few
@@ -64,7 +64,7 @@ def _step(settings: Train, step: int, steps_per_epoch: int) -> float:
     return float(settings.decay ** sum(begin <= epoch for begin in settings.steps))
 
 
-def reductions_so_far(settings: Train, values: Sequence[float]) -> int:
+def reductions_so_far(settings: Recipe, values: Sequence[float]) -> int:
     """How often "plateau" has reduced the rate after the given validations, oldest first.
 
     One reduction each time `patience` validations in a row plus one more brought no value better than the best before them; the

@@ -1,4 +1,8 @@
-"""The numbers of one training: recipe, selection, machine (params.yaml: runs.<run>.train).
+"""The numbers of one training (params.yaml: runs.<run>.optim and runs.<run>.train).
+
+    Optim     how a gradient becomes a step: optimiser, rate and its schedule
+    Train     what is passed over how often, which epoch is kept, on what machine
+    Recipe    both, as the training loop takes them
 
 What a paper tunes for every method has no default. What only some recipes use defaults to "not used".
 Schedules are defined in schedules.py, optimisers in optimisers.py.
@@ -6,19 +10,19 @@ Schedules are defined in schedules.py, optimisers in optimisers.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Literal, Self
 
 Schedule = Literal["constant", "step", "linear", "cosine", "inverse_sqrt", "one_cycle", "plateau"]
 Optimiser = Literal["adamw", "adam", "amsgrad", "adam_fairseq"]
 Amp = Literal["none", "bf16", "fp16"]
+Rule = tuple[bool, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train:
-    """One training.
+class Optim:
+    """Optimiser and rate.
 
-    epochs, batch_size    passes over the (repeated) training samples; samples per optimiser step, over all processes
     lr, weight_decay      base rate; decay of all parameters
     schedule              form of the rate over time; `steps`, `decay`, `final_ratio`, `patience` belong to single forms
     warmup_steps          optimiser steps until the base rate is reached, linearly from lr * warmup_ratio
@@ -28,6 +32,61 @@ class Train:
     steps, decay          "step": epochs at whose start the rate is multiplied by `decay`; "plateau": `decay` is its factor
     final_ratio           "linear", "cosine", "one_cycle": rate after the last step, as a share of lr
     patience              "plateau": validations without a better value before the rate is reduced
+    """
+
+    lr: float
+    weight_decay: float
+    schedule: Schedule
+    warmup_steps: int
+    clip_norm: float | None
+    optimiser: Optimiser = "adamw"
+    betas: tuple[float, ...] = (0.9, 0.999)
+    eps: float = 1e-8
+    lr_scales: dict[str, float] = field(default_factory=dict)
+    warmup_ratio: float = 0.001
+    steps: tuple[int, ...] = ()
+    decay: float = 0.1
+    final_ratio: float = 0.0
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what single values or their combination cannot mean; all complaints at once."""
+        _refuse(self.rules())
+
+    def rules(self) -> list[Rule]:
+        """(whether it holds, what to say if not)."""
+        not_negative = ("weight_decay", "warmup_steps", "patience")
+        return [
+            *((getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, must not be negative") for name in not_negative),
+            (self.lr > 0, f"lr is {self.lr}, must be above 0"),
+            (self.eps > 0, f"eps is {self.eps}, must be above 0"),
+            (
+                len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+                f"betas are {self.betas}, must be two numbers in [0, 1)",
+            ),
+            (0 <= self.warmup_ratio <= 1, f"warmup_ratio is {self.warmup_ratio}, must be in [0, 1]"),
+            (0 <= self.final_ratio <= 1, f"final_ratio is {self.final_ratio}, must be in [0, 1]"),
+            (0 < self.decay <= 1, f"decay is {self.decay}, must be in (0, 1]"),
+            (self.clip_norm is None or self.clip_norm > 0, f"clip_norm is {self.clip_norm}, must be above 0 or null"),
+            (
+                list(self.steps) == sorted(set(self.steps)) and all(step > 0 for step in self.steps),
+                f"steps are {self.steps}, must be rising epochs above 0",
+            ),
+            (self.schedule == "step" or not self.steps, f"steps {self.steps} belong to schedule step, not to {self.schedule}"),
+            (
+                self.schedule in ("linear", "cosine", "one_cycle") or self.final_ratio == 0,
+                f"final_ratio {self.final_ratio} does nothing under schedule {self.schedule}",
+            ),
+            (self.schedule != "inverse_sqrt" or self.warmup_steps > 0, "schedule inverse_sqrt needs warmup_steps above 0"),
+            (all(scale >= 0 for scale in self.lr_scales.values()), f"lr_scales are {self.lr_scales}, must not be negative"),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Passes, selection, machine.
+
+    epochs, batch_size    passes over the (repeated) training samples; samples per optimiser step, over all processes
     amp                   autocast of the forward pass; "none" is float32 throughout (the word off is a boolean in YAML)
     accumulate            a batch is cut into this many parts whose gradients are added up
     repeat                every sample occurs this often per epoch
@@ -49,20 +108,6 @@ class Train:
 
     epochs: int
     batch_size: int
-    lr: float
-    weight_decay: float
-    schedule: Schedule
-    warmup_steps: int
-    clip_norm: float | None
-    optimiser: Optimiser = "adamw"
-    betas: tuple[float, ...] = (0.9, 0.999)
-    eps: float = 1e-8
-    lr_scales: dict[str, float] = field(default_factory=dict)
-    warmup_ratio: float = 0.001
-    steps: tuple[int, ...] = ()
-    decay: float = 0.1
-    final_ratio: float = 0.0
-    patience: int = 0
     amp: Amp = "none"
     accumulate: int = 1
     repeat: int = 1
@@ -84,54 +129,43 @@ class Train:
 
     def __post_init__(self) -> None:
         """Refuse what single values or their combination cannot mean; all complaints at once."""
-        wrong = [text for holds, text in self._rules() if not holds]
-        if wrong:
-            raise ValueError("; ".join(wrong))
+        _refuse(self.rules())
 
-    def _rules(self) -> list[tuple[bool, str]]:
+    def rules(self) -> list[Rule]:
+        """(whether it holds, what to say if not)."""
         at_least_one = (
-            "epochs",
-            "processes",
-            "batch_size",
-            "accumulate",
-            "repeat",
-            "validate_every",
-            "pad_multiple",
-            "threads",
-        )
-        rules = [(getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, must be at least 1") for name in at_least_one]
-        not_negative = ("weight_decay", "warmup_steps", "patience", "min_duration", "budget_bytes", "keep_every")
-        rules += [(getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, must not be negative") for name in not_negative]
+            "epochs", "processes", "batch_size", "accumulate", "repeat", "validate_every", "pad_multiple", "threads", "log_every",
+        )  # fmt: skip
+        not_negative = ("min_duration", "budget_bytes", "keep_every")
         return [
-            *rules,
-            (self.log_every >= 1, f"log_every is {self.log_every}, must be at least 1"),
-            (self.lr > 0, f"lr is {self.lr}, must be above 0"),
-            (self.eps > 0, f"eps is {self.eps}, must be above 0"),
-            (
-                len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
-                f"betas are {self.betas}, must be two numbers in [0, 1)",
-            ),
-            (0 <= self.warmup_ratio <= 1, f"warmup_ratio is {self.warmup_ratio}, must be in [0, 1]"),
-            (0 <= self.final_ratio <= 1, f"final_ratio is {self.final_ratio}, must be in [0, 1]"),
-            (0 < self.decay <= 1, f"decay is {self.decay}, must be in (0, 1]"),
-            (
-                self.clip_norm is None or self.clip_norm > 0,
-                f"clip_norm is {self.clip_norm}, must be above 0 or null",
-            ),
+            *((getattr(self, name) >= 1, f"{name} is {getattr(self, name)}, must be at least 1") for name in at_least_one),
+            *((getattr(self, name) >= 0, f"{name} is {getattr(self, name)}, must not be negative") for name in not_negative),
             (
                 self.batch_size % self.accumulate == 0,
                 f"accumulate {self.accumulate} must divide batch_size {self.batch_size}",
             ),
-            (
-                list(self.steps) == sorted(set(self.steps)) and all(step > 0 for step in self.steps),
-                f"steps are {self.steps}, must be rising epochs above 0",
-            ),
-            (self.schedule == "step" or not self.steps, f"steps {self.steps} belong to schedule step, not to {self.schedule}"),
-            (
-                self.schedule in ("linear", "cosine", "one_cycle") or self.final_ratio == 0,
-                f"final_ratio {self.final_ratio} does nothing under schedule {self.schedule}",
-            ),
-            (self.schedule != "inverse_sqrt" or self.warmup_steps > 0, "schedule inverse_sqrt needs warmup_steps above 0"),
-            (self.schedule != "plateau" or self.select is not None, "schedule plateau needs a metric to watch: select"),
-            (all(scale >= 0 for scale in self.lr_scales.values()), f"lr_scales are {self.lr_scales}, must not be negative"),
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Optim, Train):
+    """The whole of a training, flat."""
+
+    @classmethod
+    def of(cls, optim: Optim, train: Train) -> Self:
+        """Both parts as one.
+
+        Raises ValueError if they do not go together.
+        """
+        return cls(**asdict(optim), **asdict(train))
+
+    def rules(self) -> list[Rule]:
+        """Those of both parts, and what they say about each other."""
+        watched = (self.schedule != "plateau" or self.select is not None, "schedule plateau needs a metric to watch: select")
+        return [*Optim.rules(self), *Train.rules(self), watched]
+
+
+def _refuse(rules: list[Rule]) -> None:
+    wrong = [text for holds, text in rules if not holds]
+    if wrong:
+        raise ValueError("; ".join(wrong))

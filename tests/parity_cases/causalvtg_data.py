@@ -19,7 +19,7 @@ from stages.features.store import FeatureStore
 from stages.features.writer import StoreWriter
 from stages.training.batches import MomentFeed
 from stages.training.schedules import learning_rate
-from stages.training.settings import Train
+from stages.training.settings import Recipe
 from tests.parity import Case, Comparison
 
 FEATURES = 1e-5
@@ -109,7 +109,7 @@ def _collated(feed: MomentFeed, indices: list[int], check: Comparison) -> None:
 def lr_schedule(case: Case, check: Comparison) -> None:
     """The learning rate of every optimiser step."""
     for number, given in enumerate(case.config["settings"]):
-        settings = Train(
+        settings = Recipe(
             epochs=given["epochs"],
             batch_size=64,
             lr=given["lr"],

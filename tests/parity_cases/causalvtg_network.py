@@ -19,7 +19,7 @@ from models.reference_keys import causalvtg as keys
 from stages.training.checkpoints import Identity
 from stages.training.loop import NORM, Training
 from stages.training.processes import Processes
-from stages.training.settings import Train
+from stages.training.settings import Recipe
 from tests.parity import Case, Comparison
 
 FEATURES = 1e-5  # features, logits, losses, weights
@@ -251,7 +251,7 @@ def train_loop(case: Case, check: Comparison) -> None:
             return Draws(positive=self.positives)
 
     model, table = load(case, Drawn)
-    settings = Train(
+    settings = Recipe(
         epochs=hyper["epochs"],
         batch_size=hyper["batch_size"],
         lr=hyper["lr"],

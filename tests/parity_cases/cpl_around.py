@@ -22,7 +22,7 @@ from stages.metrics.localisation import MOST, elected, localisation, ranked
 from stages.training.descriptions import DescriptionFeed
 from stages.training.optimisers import build_optimiser, clip, set_rate
 from stages.training.schedules import learning_rate
-from stages.training.settings import Train
+from stages.training.settings import Recipe
 from tests.parity import Case, Comparison
 
 GAUSSIANS = 1e-4
@@ -157,8 +157,8 @@ def optimiser(case: Case, check: Comparison) -> None:
     check.close("released_schedule_lr", [learning_rate(released, step=int(n), steps_per_epoch=1) for n in updates], METRICS)
 
 
-def _settings(given: dict[str, Any], clip_norm: float | None) -> Train:
-    return Train(
+def _settings(given: dict[str, Any], clip_norm: float | None) -> Recipe:
+    return Recipe(
         epochs=1,
         batch_size=1,
         lr=given["lr"],

@@ -21,7 +21,7 @@ from models.reference_keys import cpl as cpl_keys
 from stages.training.checkpoints import Identity
 from stages.training.loop import NORM, Training
 from stages.training.processes import Processes
-from stages.training.settings import Train
+from stages.training.settings import Recipe
 from tests.parity import Case, Comparison
 
 LOGITS = 1e-4
@@ -287,7 +287,7 @@ def train_steps(case: Case, check: Comparison) -> None:
             seen.append({name: float(value) for name, value in terms.items()} | {"lr": self.optimiser.param_groups[0]["lr"]})
             return terms
 
-    settings = Train(
+    settings = Recipe(
         epochs=1,
         batch_size=1,
         lr=optimiser["lr"],

@@ -18,7 +18,7 @@ from stages.metrics import grounded_answers
 from stages.metrics.frame_segments import around_the_largest, in_seconds, merged
 from stages.training.question_types import question_type
 from stages.training.schedules import learning_rate
-from stages.training.settings import Train
+from stages.training.settings import Recipe
 from tests.parity import Case, Comparison
 
 RATES = 1e-12
@@ -58,7 +58,7 @@ def _type_or_failure(text: str, kind: str, said: str) -> str:
 def _rate(step: int, *, warmup_steps: int, total_steps: int, steps: int) -> float:
     """Ours stays at the end of the cosine; the reference goes on along it, which is the same way back and forth."""
     del steps
-    settings = Train(
+    settings = Recipe(
         epochs=1,
         batch_size=1,
         lr=1.0,

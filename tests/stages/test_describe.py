@@ -84,7 +84,7 @@ def test_a_run_is_described_with_its_features_numbers_and_inputs(tmp_path, capsy
         features={"video": ("clip", "slowfast"), "query": ("words",)},
         fps=0.5,
         seed=7,
-        train=dict(tiny.TRAIN),
+        train=tiny.OPTIM | tiny.TRAIN,
         selection={"metric": "MR-full-mAP", "mode": "max", "epoch": 2, "value": 41.0},
         inputs={"features/clip": "f" * 64},
     )

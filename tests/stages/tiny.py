@@ -33,16 +33,8 @@ MODEL = {
     "temperature": 0.07,
     "loss_weights": {"cls": 1.0, "reg": 0.2, "sal": 0.01, "neg": 0.1},
 }
-TRAIN = {
-    "epochs": 3,
-    "batch_size": 8,
-    "lr": 2.0e-3,
-    "weight_decay": 1.0e-4,
-    "schedule": "one_cycle",
-    "warmup_steps": 3,
-    "clip_norm": 35.0,
-    "select": "MR-full-mAP",
-}
+OPTIM = {"lr": 2.0e-3, "weight_decay": 1.0e-4, "schedule": "one_cycle", "warmup_steps": 3, "clip_norm": 35.0}
+TRAIN = {"epochs": 3, "batch_size": 8, "select": "MR-full-mAP"}
 SOURCE = {"into": ".", "sha256": None, "bytes": None, "mirrors": [{"file": {"path": "nowhere"}}]}
 EVALUATE = {
     "splits": ["iid"],
@@ -101,6 +93,7 @@ class Workspace:
             "confounders": {stream: str(path) for stream, path in self.dictionaries.items()},
             "seed": 7,
             "model": MODEL | (model or {}),
+            "optim": OPTIM,
             "train": TRAIN | (train or {}),
             "evaluate": EVALUATE,
         }

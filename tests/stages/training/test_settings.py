@@ -4,7 +4,7 @@ from tests.stages.training.toy import settings
 
 
 def test_every_complaint_about_the_numbers_comes_at_once():
-    with pytest.raises(ValueError, match=r"batch_size is 0, must be at least 1; .*lr is -1.0, must be above 0"):
+    with pytest.raises(ValueError, match=r"lr is -1.0, must be above 0; .*batch_size is 0, must be at least 1"):
         settings(batch_size=0, lr=-1.0)
 
 

@@ -15,7 +15,7 @@ from models.method import Method
 from stages.training.checkpoints import Identity
 from stages.training.loop import Training
 from stages.training.processes import Processes
-from stages.training.settings import Train
+from stages.training.settings import Recipe
 
 IDENTITY = Identity(recipe={"run": "toy"}, code={"toy": "1"})
 
@@ -81,7 +81,7 @@ class Line(Method):
         return {"fit": fit, "size": size, "total": fit + 0.01 * size}
 
 
-def settings(**changes: Any) -> Train:
+def settings(**changes: Any) -> Recipe:
     """Three epochs of five batches."""
     form: dict[str, Any] = {
         "epochs": 3,
@@ -92,12 +92,12 @@ def settings(**changes: Any) -> Train:
         "warmup_steps": 2,
         "clip_norm": 5.0,
     }
-    return Train(**(form | changes))
+    return Recipe(**(form | changes))
 
 
 def training(
     folder: Path,
-    train: Train | None = None,
+    train: Recipe | None = None,
     *,
     model: Method | None = None,
     feed: Any = None,
