@@ -1,6 +1,7 @@
 """What an artefact is: `python -m stages.describe PATH`.
 
-reads   a feature store (*.zarr), run, world, dictionary (*.npz), or a folder of samples, fetched files, results or stores
+reads   a feature store (*.zarr), run, world, dictionary or graphs (*.npz), or a folder of samples, fetched files, results,
+        stores
 prints  shapes, types, units, source, revision, digests; nothing is computed from the data themselves
 
     python -m stages.describe data/features/planted/clip.zarr
@@ -70,7 +71,7 @@ def _lines(path: Path, verify: bool) -> Iterator[Line]:
     if (path / "resume").is_dir():
         raise DescribeError(f"{path}: a training that is not finished; repeat its command to go on")
     raise DescribeError(
-        f"{path}: expected a store (zarr.json), run (config.json), world (world.json), dictionary (.npz), "
+        f"{path}: expected a store (zarr.json), run (config.json), world (world.json), dictionary or graphs (.npz), "
         "samples (quality.json), fetched files (manifest.json), results (metrics.json), or a folder of stores"
     )
 
@@ -114,14 +115,15 @@ def _attributes(attributes: dict[str, Any]) -> Iterator[Line]:
 def _dictionary(path: Path) -> Iterator[Line]:
     with np.load(path, allow_pickle=False) as archive:
         names = archive.files
-        kind = "confounder dictionary" if "mean_pool_c" in names else "arrays"
-        yield "dictionary" if "mean_pool_c" in names else "npz", f"{path.name}: {kind}"
+        kinds = {"mean_pool_c": ("dictionary", "confounder dictionary"), "k_center": ("graphs", "question graphs, clustered")}
+        title, kind = next((kinds[name] for name in names if name in kinds), ("npz", "arrays"))
+        yield title, f"{path.name}: {kind}"
         for name in names:
             array = archive[name]
             if name == "provenance":
                 yield from ((key, _short(value)) for key, value in sorted(json.loads(str(array)).items()))
             else:
-                span = f", {array.min():.4g} to {array.max():.4g}" if array.dtype.kind in "fi" and array.size else ""
+                span = f", {np.nanmin(array):.4g} to {np.nanmax(array):.4g}" if array.dtype.kind in "fi" and array.size else ""
                 yield name, f"{array.shape} {array.dtype}{span}"
     yield "sha256", _sha256(path)
 

@@ -158,7 +158,7 @@ def check_hub() -> Finding:
 
 
 def check_stanza() -> Finding:
-    """The English Stanza models, which cut questions into semantic graphs."""
+    """The full English Stanza models where Stanza looks by itself: the tagger `stanza` of vocabularies."""
     try:
         from stanza.resources.common import DEFAULT_MODEL_DIR
     except ImportError as error:
@@ -170,12 +170,36 @@ def stanza_models(folder: Path) -> Finding:
     """The parts of the English pipeline below `folder`."""
     missing = [part for part in STANZA_PARTS if not any((folder / "en" / part).glob("*.pt"))]
     if missing:
-        advice = (
-            "only semantic graphs need them: python -c \"import stanza; stanza.download('en')\" (STANZA_RESOURCES_DIR moves them)"
-        )
+        command = "python -c \"import stanza; stanza.download('en')\""
+        advice = f"only vocabularies with tagger: stanza need them: {command} (STANZA_RESOURCES_DIR moves them)"
         text = f"English models are not in {folder} (missing: {', '.join(missing)})"
         return Finding(topic="Stanza", state="note", text=text, advice=advice)
     return Finding(topic="Stanza", state="ok", text=f"English models in {folder}")
+
+
+def check_graph_models(root: Path) -> Finding:
+    """The Stanza packages that the entries `graphs` of params.yaml name."""
+    try:
+        from stages.confounders.stanza_models import ModelsError, model_files
+        from stages.params import ParamsError, load_params
+
+        entries = load_params(root / "params.yaml", methods=False).graphs
+    except (ImportError, ParamsError) as error:
+        text = f"the entries of graphs cannot be read ({str(error).splitlines()[0]})"
+        return Finding(topic="parsers", state="problem", text=text, advice="`make setup`, then look at params.yaml")
+    ready, lacking = [], []
+    for name, package in sorted({(entry.stanza.folder, entry.stanza.package) for entry in entries.values()}):
+        try:
+            model_files(root / name, package)
+        except ModelsError as error:
+            lacking.append(str(error))
+        else:
+            ready.append(f"{package} in {name}")
+    there = ", ".join(ready) or "no package"
+    if lacking:
+        advice = "only graphs of real data sets need it; entries can name another package under graphs.<name>.stanza"
+        return Finding(topic="parsers", state="note", text=f"{there}; {'; '.join(lacking)}", advice=advice)
+    return Finding(topic="parsers", state="ok", text=there)
 
 
 def check_dvc(root: Path) -> Finding:
@@ -203,7 +227,8 @@ def checks(root: Path, needed_gb: float) -> Iterator[Finding]:
     """All findings, the quick ones first."""
     every: list[Callable[[], Finding]] = [
         check_python, lambda: check_packages(root / "requirements.lock"), check_machine,
-        lambda: check_disk(root / "data", needed_gb), check_git, lambda: check_dvc(root), check_gpu, check_stanza, check_hub,
+        lambda: check_disk(root / "data", needed_gb), check_git, lambda: check_dvc(root), check_gpu, check_stanza,
+        lambda: check_graph_models(root), check_hub,
     ]  # fmt: skip
     for check in every:
         yield check()

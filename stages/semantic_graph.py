@@ -26,7 +26,7 @@ import numpy as np
 
 from models.causal.back_door import QUESTION_NODES
 from stages.confounders.clip_text import EncoderError, encode
-from stages.confounders.graph_files import GraphError, write_graphs, write_texts
+from stages.confounders.graph_files import write_graphs, write_texts
 from stages.confounders.kmeans import ClusteringError
 from stages.confounders.minibatch import clusters
 from stages.confounders.parses import parses
@@ -38,6 +38,10 @@ from stages.datasets.schema import DatasetError, QuestionSample
 from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup
 
 Pair = tuple[str, str]  # question, right answer
+
+
+class QuestionsError(ValueError):
+    """A table without questions and answers; the message says what it has and the way out."""
 
 
 def pairs_of_samples(samples: Path, splits: Sequence[str]) -> list[Pair]:
@@ -55,7 +59,7 @@ def pairs_of_samples(samples: Path, splits: Sequence[str]) -> list[Pair]:
 def pairs_of_table(path: Path, question: str, answer: str, delimiter: str) -> list[Pair]:
     """Questions with answers of a CSV file with a header; rows without an answer are left out.
 
-    Raises GraphError: no such file, no such columns.
+    Raises QuestionsError: no such file, no such columns.
     """
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -63,21 +67,21 @@ def pairs_of_table(path: Path, question: str, answer: str, delimiter: str) -> li
             columns = rows.fieldnames or ()
             if missing := [name for name in (question, answer) if name not in columns]:
                 has = ", ".join(columns)
-                raise GraphError(f"{path}: no column {missing[0]!r}, it has {has}; name them with --question and --answer")
+                raise QuestionsError(f"{path}: no column {missing[0]!r}, it has {has}; name them with --question and --answer")
             return [(row[question], row[answer]) for row in rows if row[answer]]
     except FileNotFoundError:
-        raise GraphError(f"{path}: no such file") from None
+        raise QuestionsError(f"{path}: no such file") from None
     except (csv.Error, UnicodeDecodeError) as error:
-        raise GraphError(f"{path}: not a CSV file in UTF-8 ({error})") from None
+        raise QuestionsError(f"{path}: not a CSV file in UTF-8 ({error})") from None
 
 
 def build(settings: Graphs, pairs: Sequence[Pair], *, encoder: Path, out: Path) -> None:
     """Write `out` (.npz), and beside it .json and .parses.jsonl.
 
-    Raises GraphError, ModelsError, EncoderError or ClusteringError: nothing to do, or something is missing or does not fit.
+    Raises QuestionsError, ModelsError, EncoderError or ClusteringError: nothing to do, or something is missing or does not fit.
     """
     if not pairs:
-        raise GraphError("no question with an answer; choose other splits or another file")
+        raise QuestionsError("no question with an answer; choose other splits or another file")
     folder, package = Path(settings.stanza.folder), settings.stanza.package
     distinct = list(dict.fromkeys(pairs))
     kept = out.with_suffix(".parses.jsonl")
@@ -143,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             pairs = pairs_of_samples(args.samples, settings.splits)
         build(settings, pairs, encoder=args.raw / settings.encoder, out=args.out)
-    except (ParamsError, DatasetError, GraphError, ModelsError, EncoderError, ClusteringError) as error:
+    except (ParamsError, DatasetError, QuestionsError, ModelsError, EncoderError, ClusteringError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 0

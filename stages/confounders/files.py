@@ -38,29 +38,40 @@ def write_dictionary(path: Path, arrays: Mapping[str, NDArray[Any]], provenance:
     partial.replace(path)
 
 
+def read_floats(path: Path, key: str, dimensions: tuple[str, ...], stage: str = "dictionary") -> Floats:
+    """One array of a file of confounders as float32. `dimensions` names its axes, `stage` what writes such files.
+
+    Raises DictionaryError: no such file, not an npz, no such key, not finite numbers of that many dimensions.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if key not in content:
+                has = ", ".join(content)
+                raise DictionaryError(f"{path}: no key {key!r}, it has {has}; this is not a file of the stage {stage}")
+            rows = content[key]
+    except FileNotFoundError:
+        raise DictionaryError(f"{path}: no such file; build it with the {stage} stage") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, DictionaryError):
+            raise
+        raise DictionaryError(f"{path}: not a readable npz of plain arrays ({error}); fetch or build it again") from error
+    if rows.ndim != len(dimensions) or not np.issubdtype(rows.dtype, np.floating) or not len(rows):
+        expected = ", ".join(dimensions)
+        raise DictionaryError(f"{path}: {key} is {rows.dtype} of shape {rows.shape}, expected floats of shape ({expected})")
+    finite = np.isfinite(rows).all(axis=tuple(range(1, rows.ndim)))
+    if not finite.all():
+        row = int(np.flatnonzero(~finite)[0])
+        raise DictionaryError(f"{path}: {key}: row {row} is not finite; build or fetch it again")
+    result: Floats = rows.astype(np.float32)
+    return result
+
+
 def read_rows(path: Path, key: str = MEAN) -> Floats:
     """The rows (K, D) float32 of a dictionary, ours or published.
 
     Raises DictionaryError: no such file, not an npz, no such key, not a finite matrix of numbers.
     """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            if key not in content:
-                raise DictionaryError(f"{path}: no key {key!r}, it has {', '.join(content)}; this is not a dictionary file")
-            rows = content[key]
-    except FileNotFoundError:
-        raise DictionaryError(f"{path}: no such file; build it with the dictionary stage") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DictionaryError):
-            raise
-        raise DictionaryError(f"{path}: not a readable npz of plain arrays ({error}); fetch or build it again") from error
-    if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.floating) or not len(rows):
-        raise DictionaryError(f"{path}: {key} is {rows.dtype} of shape {rows.shape}, expected floats of shape (K, D)")
-    if not np.isfinite(rows).all():
-        row = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-        raise DictionaryError(f"{path}: {key}: row {row} is not finite; build or fetch it again")
-    result: Floats = rows.astype(np.float32)
-    return result
+    return read_floats(path, key, ("K", "D"))
 
 
 def join_by_row(files: Sequence[Path], key: str = MEAN) -> Floats:

@@ -17,22 +17,17 @@ The same content gives the same bytes. Nothing is ever unpickled.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.causal.back_door import QUESTION_EDGES, QUESTION_NODES
+from stages.confounders.files import DictionaryError, Floats, read_floats
 from stages.confounders.minibatch import MiniBatchClusters
 
 CENTRES, MEANS = "k_center", "k_mean"
-
-
-class GraphError(ValueError):
-    """A graph file that is missing, damaged or no graph file, or graphs that cannot be made; the message says the way out."""
 
 
 def write_graphs(path: Path, found: MiniBatchClusters, provenance: Mapping[str, Any]) -> None:
@@ -68,25 +63,12 @@ def write_texts(
     partial.replace(path)
 
 
-def read_graphs(path: Path) -> NDArray[np.float32]:
+def read_graphs(path: Path) -> Floats:
     """The cluster centres (K, 8, D) float32.
 
-    Raises GraphError: no such file, not an npz, no graphs in it, numbers that are not finite.
+    Raises DictionaryError: no such file, not an npz, no graphs in it, numbers that are not finite.
     """
-    try:
-        with np.load(path, allow_pickle=False) as content:
-            if CENTRES not in content:
-                raise GraphError(f"{path}: no key {CENTRES!r}, it has {', '.join(content)}; this is not a graph file")
-            centres = content[CENTRES]
-    except FileNotFoundError:
-        raise GraphError(f"{path}: no such file; build it with the semantic_graph stage") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, GraphError):
-            raise
-        raise GraphError(f"{path}: not a readable npz of plain arrays ({error}); build it again") from error
-    nodes = len(QUESTION_NODES)
-    if centres.ndim != 3 or centres.shape[1] != nodes or not np.issubdtype(centres.dtype, np.floating):
-        raise GraphError(f"{path}: {CENTRES} is {centres.dtype} {centres.shape}, expected floats of shape (K, {nodes}, D)")
-    if not np.isfinite(centres).all():
-        raise GraphError(f"{path}: {CENTRES} has numbers that are not finite; build it again")
-    return np.asarray(centres, dtype=np.float32)
+    centres = read_floats(path, CENTRES, ("K", str(len(QUESTION_NODES)), "D"), stage="semantic_graph")
+    if centres.shape[1] != len(QUESTION_NODES):
+        raise DictionaryError(f"{path}: graphs of {centres.shape[1]} nodes, expected {len(QUESTION_NODES)}; build it again")
+    return centres

@@ -13,6 +13,8 @@ The parser learns from tags of the tagger, because it will be given such; UD Eng
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import random
 import subprocess
@@ -20,10 +22,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from stanza.utils.datasets import prepare_tokenizer_data
 
+from stages.confounders.stanza_models import LANGUAGE, PARTS, RESOURCES
 from stages.confounders.treebanks import (
     UPOS,
     XPOS,
@@ -37,7 +41,8 @@ from stages.confounders.treebanks import (
     write_text,
 )
 
-PARTS = ("tokenize", "mwt", "pos", "lemma", "depparse")
+PACKAGE = "small"
+ORDER = ("pos", "depparse", "tokenize", "mwt", "lemma")  # the parser needs the tagger
 EXTRA = "extra_atis"
 SHORTHAND = "en_small"
 SEED = 1234
@@ -59,13 +64,12 @@ class TrainingError(RuntimeError):
     """A trainer failed; the message names it and its log."""
 
 
-def train(treebanks: Path, out: Path, work: Path, effort: Effort, parts: Sequence[str] = PARTS) -> None:
-    """Train `parts` into `out`; `work` receives data and logs, and parts that are not named are taken from it.
+def train(treebanks: Path, out: Path, work: Path, effort: Effort, parts: Sequence[str] = ORDER) -> None:
+    """Train `parts` into `out`, in the layout of Stanza's downloads; `work` receives data, logs and the models as trained.
 
     Raises TreebankError or TrainingError.
     """
     work.mkdir(parents=True, exist_ok=True)
-    out.mkdir(parents=True, exist_ok=True)
     bank = {name: read_treebank(treebanks, name) for name in ("train", "dev", EXTRA)}
     _prepare(bank, work)
     for part in parts:
@@ -73,7 +77,19 @@ def train(treebanks: Path, out: Path, work: Path, effort: Effort, parts: Sequenc
             _tag(bank, work)
         for arguments in _trainers(effort)[part]:
             _run(arguments, work, part)
-        halve(work / f"{part}.pt", out / f"{part}.pt")
+    pack(work, out)
+
+
+def pack(work: Path, out: Path) -> None:
+    """The trained models as a package of `out`: half precision, and resources.json, which Stanza looks for."""
+    known: dict[str, Any] = {"lang_name": "English"}
+    for part in PARTS:
+        target = out / LANGUAGE / part / f"{PACKAGE}.pt"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        halve(work / f"{part}.pt", target)
+        known[part] = {PACKAGE: {"md5": hashlib.md5(target.read_bytes(), usedforsecurity=False).hexdigest()}}
+    known["packages"] = {PACKAGE: dict.fromkeys(PARTS, PACKAGE)}
+    (out / RESOURCES).write_text(json.dumps({LANGUAGE: known}, indent=2) + "\n", encoding="utf-8")
 
 
 def halve(source: Path, target: Path) -> None:

@@ -46,19 +46,27 @@ class Sentence:
                 yield row[FORM], row[MISC]
 
 
+def treebank_file(folder: Path, part: str) -> Path:
+    """`<part>.conllu` or `<part>.conllu.gz` of a folder.
+
+    Raises TreebankError if there is neither.
+    """
+    for path in (folder / f"{part}.conllu", folder / f"{part}.conllu.gz"):
+        if path.is_file():
+            return path
+    raise TreebankError(
+        f"{folder}: neither {part}.conllu nor {part}.conllu.gz; give a folder with train, dev, test and extra_atis"
+    )
+
+
 def read_treebank(folder: Path, part: str) -> list[Sentence]:
-    """Sentences of `<part>.conllu` or `<part>.conllu.gz`.
+    """Sentences of `<part>.conllu` or `<part>.conllu.gz`, in order.
 
     Raises TreebankError: no such file, or a line that is neither a comment, nor empty, nor ten columns.
     """
-    plain, packed = folder / f"{part}.conllu", folder / f"{part}.conllu.gz"
-    if plain.is_file():
-        lines = plain.read_text(encoding="utf-8").splitlines()
-    elif packed.is_file():
-        with gzip.open(packed, "rt", encoding="utf-8") as stream:
-            lines = stream.read().splitlines()
-    else:
-        raise TreebankError(f"{folder}: neither {plain.name} nor {packed.name}; give a folder with train, dev and test")
+    path = treebank_file(folder, part)
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
+        lines = stream.read().splitlines()
     sentences: list[Sentence] = []
     rows: list[tuple[str, ...]] = []
     document = ""
@@ -72,7 +80,7 @@ def read_treebank(folder: Path, part: str) -> list[Sentence]:
         elif not line.startswith("#"):
             columns = tuple(line.split("\t"))
             if len(columns) != COLUMNS:
-                raise TreebankError(f"{folder}/{part}.conllu: line {number}: {len(columns)} columns, expected {COLUMNS}")
+                raise TreebankError(f"{path}: line {number}: {len(columns)} columns, expected {COLUMNS}")
             if "." not in columns[ID]:  # words that were left out of the sentence
                 rows.append(columns)
     return sentences
