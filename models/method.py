@@ -12,12 +12,33 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Departures:
+    """Where the released code of a method departs from its paper; the method's subclass has one bool field for each."""
+
+    @classmethod
+    def all(cls, value: bool) -> Self:
+        """Every field set to `value`."""
+        return cls(**{field.name: value for field in fields(cls)})
+
+    @classmethod
+    def chosen(cls, numerics: str, own: Self | None) -> Self:
+        """`own` where given, else the preset: none of them are "corrected" numerics, all of them "released" ones.
+
+        Raises ValueError if numerics is neither.
+        """
+        if numerics not in ("corrected", "released"):
+            raise ValueError(f"numerics: expected corrected or released, got {numerics!r}")
+        return cls.all(numerics == "released") if own is None else own
 
 
 class Method(nn.Module):

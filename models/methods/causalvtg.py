@@ -38,14 +38,14 @@ from models.layers.transformer import DecoderLayer
 from models.losses.classification import focal, weighted_cross_entropy
 from models.losses.contrastive import clip_contrast
 from models.losses.spans import mean_l1
-from models.method import Method
+from models.method import Departures, Method
 
 RELEASED_CLIPS = 1024  # points of the first level that the released code can hold
 LARGEST_SCALE = 100.0  # bound of the inverse temperature of the saliency contrast
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deviations:
+class Deviations(Departures):
     """Where the released code departs from the equations: one field per group, true = as released."""
 
     padded_lengths: bool  # clip times, positional code and pooled means divide by the padded length
@@ -55,11 +55,6 @@ class Deviations:
     shared_negative_mask: bool  # negatives may be the same video; both sets are labelled by the mask of the hard one
     mapped_memory: bool  # the memory lives in mapped space, its mappings are never trained, updates depend on the order
     dead_modules: bool  # keeps the parameters of a self-attention whose result nothing reads
-
-    @classmethod
-    def all(cls, value: bool) -> Deviations:
-        """Every field set to `value`."""
-        return cls(**{field.name: value for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +90,7 @@ class Config:
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
-        if self.numerics not in ("corrected", "released"):
-            raise ValueError(f"numerics: expected corrected or released, got {self.numerics!r}")
+        Deviations.chosen(self.numerics, self.deviations)
         if self.hidden % self.heads or self.hidden % 2:
             raise ValueError(f"hidden: expected an even multiple of heads = {self.heads}, got {self.hidden}")
         powers = all(stride > 0 and stride & (stride - 1) == 0 for stride in self.strides)
@@ -106,7 +100,7 @@ class Config:
     @property
     def deviates(self) -> Deviations:
         """The deviations in force."""
-        return self.deviations or Deviations.all(self.numerics == "released")
+        return Deviations.chosen(self.numerics, self.deviations)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ B batch, P proposals, L words, V classes, T steps of time.  Masks: True = real. 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -27,23 +27,18 @@ from models.batch import Description, Proposals
 from models.causal.counterfactual import Aggregation, Form
 from models.layers.gaussian_proposals import GaussianProposals, Reading, hardness, hidden_words, word_noise
 from models.losses.reconstruction import divergence, diversity, hinge, smoothed_nll
-from models.method import Method
+from models.method import Departures, Method
 
 BRANCHES = ("positive", "whole", "left", "right")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deviations:
+class Deviations(Departures):
     """Where the released code departs from the paper; true = as released."""
 
     padded_grid: bool  # the grid is one in four of the padded frames: padding moves proposals; rows without frames pass
     end_class: bool  # sentences shorter than the batch's longest also predict class 0 after their last word
     side_heads: bool  # a head and a map of its own per branch; hinges of all pairs; plain logits rank
-
-    @classmethod
-    def all(cls, value: bool) -> Deviations:
-        """Every field set to `value`."""
-        return cls(**{field.name: value for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +69,7 @@ class Config:
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
-        if self.numerics not in ("corrected", "released"):
-            raise ValueError(f"numerics: expected corrected or released, got {self.numerics!r}")
+        Deviations.chosen(self.numerics, self.deviations)
         if self.hidden % self.heads:
             raise ValueError(f"hidden: expected a multiple of heads = {self.heads}, got {self.hidden}")
         if self.deviates.side_heads and (self.aggregation, self.counterfactual) != ("product", "uniform"):
@@ -86,7 +80,7 @@ class Config:
     @property
     def deviates(self) -> Deviations:
         """The deviations in force."""
-        return self.deviations or Deviations.all(self.numerics == "released")
+        return Deviations.chosen(self.numerics, self.deviations)
 
 
 @dataclass(frozen=True, kw_only=True)

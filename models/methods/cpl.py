@@ -13,7 +13,7 @@ B batch, P proposals, L words, V classes, T steps of time.  Masks: True = real.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -22,20 +22,15 @@ from torch import Tensor
 from models.batch import Description, Proposals
 from models.layers.gaussian_proposals import GaussianProposals, hardness, hidden_words, word_noise
 from models.losses.reconstruction import diversity, hinge, smoothed_nll
-from models.method import Method
+from models.method import Departures, Method
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deviations:
+class Deviations(Departures):
     """Where the released code departs from sound masking; true = as released."""
 
     padded_grid: bool  # the grid is one in four of the padded frames: padding moves proposals; rows without frames pass
     end_class: bool  # sentences shorter than the batch's longest also predict class 0 after their last word
-
-    @classmethod
-    def all(cls, value: bool) -> Deviations:
-        """Every field set to `value`."""
-        return cls(**{field.name: value for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +56,14 @@ class Config:
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
-        if self.numerics not in ("corrected", "released"):
-            raise ValueError(f"numerics: expected corrected or released, got {self.numerics!r}")
+        Deviations.chosen(self.numerics, self.deviations)
         if self.hidden % self.heads:
             raise ValueError(f"hidden: expected a multiple of heads = {self.heads}, got {self.hidden}")
 
     @property
     def deviates(self) -> Deviations:
         """The deviations in force."""
-        return self.deviations or Deviations.all(self.numerics == "released")
+        return Deviations.chosen(self.numerics, self.deviations)
 
 
 @dataclass(frozen=True, kw_only=True)

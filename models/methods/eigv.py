@@ -17,7 +17,7 @@ Recipe: Adam, rate 5e-5 halved on plateaus of the validation accuracy, batches o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -30,11 +30,11 @@ from models.causal.equivariant import beta_share, mix, mix_answers, mix_clips, o
 from models.causal.invariant import ClipBank, Grounding, Split, gumbel_noise, never_empty, replace
 from models.losses.alignment import against_draws
 from models.losses.invariance import from_target
-from models.method import Method
+from models.method import Departures, Method
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deviations:
+class Deviations(Departures):
     """Where the released code departs from the equations: one field each, true = as released."""
 
     probabilities_as_logits: bool  # the split adds Gumbel noise to probabilities: near to a toss of a coin
@@ -44,11 +44,6 @@ class Deviations:
     own_length: bool  # mixed questions are cut to the own length
     tangled_negatives: bool  # negatives are read in the wrong order: most are those of other samples
     permuted_questions: bool  # a "foreign" question may be the own one
-
-    @classmethod
-    def all(cls, value: bool) -> Deviations:
-        """Every field set to `value`."""
-        return cls(**{field.name: value for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,15 +62,14 @@ class Config:
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
-        if self.numerics not in ("corrected", "released"):
-            raise ValueError(f"numerics: expected corrected or released, got {self.numerics!r}")
+        Deviations.chosen(self.numerics, self.deviations)
         if self.negatives < 1 or min(self.share_causal, self.share_environment) <= 0:
             raise ValueError("expected at least one negative, and positive share_causal and share_environment")
 
     @property
     def deviates(self) -> Deviations:
         """The deviations in force."""
-        return self.deviations or Deviations.all(self.numerics == "released")
+        return Deviations.chosen(self.numerics, self.deviations)
 
 
 @dataclass(frozen=True, kw_only=True)

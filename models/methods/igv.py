@@ -16,7 +16,7 @@ validation accuracy, batches of 256, 60 epochs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -28,13 +28,13 @@ from models.batch import Answer, Questions
 from models.causal.invariant import ClipBank, Grounding, Split, gumbel_noise, never_empty, replace
 from models.losses.classification import one_of_many
 from models.losses.invariance import divergence, ignorance
-from models.method import Method
+from models.method import Departures, Method
 
 SEED_OF_EVALUATION = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deviations:
+class Deviations(Departures):
     """Where the released code departs from the equations: one field each, true = as released."""
 
     probabilities_as_logits: bool  # the split adds Gumbel noise to probabilities: near to a toss of a coin
@@ -43,11 +43,6 @@ class Deviations:
     empty_environment_counts: bool  # a sample without environment is trained to be undecided on blank clips
     all_clips_real: bool  # the video mask is ignored
     noise_in_evaluation: bool  # without draws the split is still drawn, here from a fixed seed, not decided
-
-    @classmethod
-    def all(cls, value: bool) -> Deviations:
-        """Every field set to `value`."""
-        return cls(**{field.name: value for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,13 +58,12 @@ class Config:
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
-        if self.numerics not in ("corrected", "released"):
-            raise ValueError(f"numerics: expected corrected or released, got {self.numerics!r}")
+        Deviations.chosen(self.numerics, self.deviations)
 
     @property
     def deviates(self) -> Deviations:
         """The deviations in force."""
-        return self.deviations or Deviations.all(self.numerics == "released")
+        return Deviations.chosen(self.numerics, self.deviations)
 
 
 @dataclass(frozen=True, kw_only=True)

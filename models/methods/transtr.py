@@ -17,7 +17,7 @@ rate 1e-5, 15 epochs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -30,13 +30,13 @@ from models.layers.positions import masked_sinusoid
 from models.layers.reading_layers import Activation, ReadingDecoder, ReadingEncoder
 from models.layers.topk import Noise, Selection, best_pairs, chosen, perturbed
 from models.losses.classification import one_of_many
-from models.method import Method
+from models.method import Departures, Method
 
 SEED_OF_SOFT_EVALUATION = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deviations:
+class Deviations(Departures):
     """Where the released code departs from the equations: one field each, true = as released."""
 
     unsorted_selection: bool  # without noise the selected frames come in no order, which their time code then contradicts
@@ -44,11 +44,6 @@ class Deviations:
     all_visible: bool  # frames and objects that are padding are attended to
     diagonal_gradient: bool  # the gradient through the selection is none of its expectation
     undropped_residuals: bool  # no dropout where the branches of the encoder join
-
-    @classmethod
-    def all(cls, value: bool) -> Deviations:
-        """Every field set to `value`."""
-        return cls(**{field.name: value for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +69,7 @@ class Config:
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
-        if self.numerics not in ("corrected", "released"):
-            raise ValueError(f"numerics: expected corrected or released, got {self.numerics!r}")
+        Deviations.chosen(self.numerics, self.deviations)
         for name, most in (("frames", self.frames), ("objects", self.objects)):
             if not self.deviates.padded_pairs and getattr(self, f"k_{name}") > most:
                 raise ValueError(f"k_{name}: cannot select {getattr(self, f'k_{name}')} of {most} {name}")
@@ -85,7 +79,7 @@ class Config:
     @property
     def deviates(self) -> Deviations:
         """The deviations in force."""
-        return self.deviations or Deviations.all(self.numerics == "released")
+        return Deviations.chosen(self.numerics, self.deviations)
 
 
 @dataclass(frozen=True, kw_only=True)
