@@ -2,7 +2,8 @@
 
 reads   the user's own annotation files (rehearsals only, read-only)
 writes  <out>/upstream/     what the data set's hosts publish: feature files and annotation files
-        <out>/truth/        planted worlds: scenes, events, spans, unanswerable pairs, shortcuts (parquet)
+        <out>/truth/        planted worlds: scenes, events, spans, unanswerable pairs, shortcuts (parquet); what the truth of a
+                            question is stands beside the question, in upstream/<data set>/truth/
         <out>/world.json    settings, counts and digests
 
 The same settings and seed give the same bytes. The folder appears when it is complete: it is written beside, read back, renamed.
@@ -27,7 +28,9 @@ from tqdm import tqdm
 
 from stages.params import DEFAULT_FILE, ParamsError, World, load_params, lookup
 from stages.worlds.planted import PlantedWorld
+from stages.worlds.questions import QuestionWorld
 from stages.worlds.rehearsal import RehearsedWorld
+from stages.worlds.relation_files import RelationWorld
 from stages.worlds.settings import WorldError
 from stages.worlds.upstream import Written
 
@@ -42,17 +45,21 @@ def build(name: str, world: World, out: Path, annotations: Path | None = None) -
 
     Raises WorldError if the settings or the annotations do not allow the world.
     """
-    kind: PlantedWorld | RehearsedWorld
-    if world.planted is not None:
+    kind: PlantedWorld | QuestionWorld | RehearsedWorld | RelationWorld
+    if world.planted is not None and world.questions is not None:
+        kind = QuestionWorld(world.planted, world.questions, world.seed)
+    elif world.planted is not None:
         kind = PlantedWorld(world.planted, world.seed)
+    elif world.relations is not None:
+        kind = RelationWorld(world.relations, world.seed)
     else:
-        assert world.rehearsal is not None  # one of the two, says World
+        assert world.rehearsal is not None  # one of the three, says World
         kind = RehearsedWorld(world.rehearsal, world.seed, annotations or Path(world.rehearsal.annotations))
     beside = out.with_name(f".{out.name}.unfinished")
     if beside.exists():
         shutil.rmtree(beside)
     beside.mkdir(parents=True)
-    with tqdm(total=kind.items, desc=f"world {name}", unit="file", file=sys.stderr, mininterval=0.5) as bar:
+    with tqdm(total=kind.items, desc=f"world {name}", unit="item", file=sys.stderr, mininterval=0.5) as bar:
         features, facts = kind.write(beside, bar.update)
     for split, missing in facts.get("pairs_without_a_video", {}).items():
         if any(missing.values()):
@@ -64,7 +71,7 @@ def build(name: str, world: World, out: Path, annotations: Path | None = None) -
     description = {
         "schema_version": SCHEMA_VERSION,
         "name": name,
-        "kind": "planted" if world.planted is not None else "rehearsal",
+        "kind": "rehearsal" if world.rehearsal is not None else "planted",
         "seed": world.seed,
         "settings": dataclasses.asdict(kind.settings),
         "features": {

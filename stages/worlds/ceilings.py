@@ -91,6 +91,8 @@ class Ceiling:
     ) -> np.ndarray:
         """(K, O): posterior that event k is the one asked about and its object is o. Sums to 1."""
         objects = self.scm.object_law(mechanism)
+        if not mechanism.temporal_bias:
+            places = (0.0,) * len(places)  # then the law does not ask for them, and one table serves every video
         orders, prior = self.sequences(mechanism, places)
         asked = orders == predicate
         kept = asked.any(axis=1)
@@ -113,7 +115,18 @@ class Ceiling:
 
     def of_video(self, video: Video, actor: int, predicate: int, mechanism: Mechanism) -> np.ndarray:
         """`joint` for a video of this world, from its own clips."""
+        return self.joint(self.evidence_of(video), places(video), actor, predicate, mechanism)
+
+    def evidence_of(self, video: Video) -> Evidence:
+        """`evidence` of a video of this world, from its own clips."""
         latent = {name: self.views.latent(video, name) for name in self.scm.settings.views}
-        evidence = self.evidence(latent, video.spans, self.scm.settings.clip_seconds)
-        places = tuple((event.start + event.end) / 2 / video.duration for event in video.events)
-        return self.joint(evidence, places, actor, predicate, mechanism)
+        return self.evidence(latent, video.spans, video.duration / video.clips)
+
+    def objects(self, video: Video, evidence: Evidence, actor: int, predicate: int, mechanism: Mechanism) -> np.ndarray:
+        """(O,): posterior of the object of the event asked about, whichever of the video's it is."""
+        return np.asarray(self.joint(evidence, places(video), actor, predicate, mechanism).sum(axis=0))
+
+
+def places(video: Video) -> tuple[float, ...]:
+    """Centres of the spans as shares of the video."""
+    return tuple((event.start + event.end) / 2 / video.duration for event in video.events)

@@ -46,9 +46,10 @@ class Views:
                 view.width >= settings.latent + extra,
                 f"views.{name}.width: {view.width} is less than latent {settings.latent} + {extra} function words",
             )
-        self.concepts = {name: self._concepts(name) for name in settings.views}
+        self.concepts = {name: self.concepts_of(name) for name in settings.views}
 
-    def _concepts(self, view: str) -> Concepts:
+    def concepts_of(self, view: str) -> Concepts:
+        """Concept vectors of one kind of features, each kind having its own."""
         settings = self.settings
         basis = orthonormal(stream(self.seed, "concepts", view), settings.latent, settings.latent).T
         sizes = (settings.scenes, settings.actors, settings.predicates, settings.objects)

@@ -73,7 +73,7 @@ class PlantedWorld:
                 annotations[f"rf_{split}"] = write_lines(folder / f"rf_{split}.jsonl", lines)
                 pairs += [pair for group in groups for pair in group]
         self._truth(root / "truth", pairs)
-        facts = {"annotations": annotations, "pairs_without_a_video": missing, "mechanism": self.mechanism()}
+        facts = {"annotations": annotations, "pairs_without_a_video": missing, "mechanism": truth.mechanism(self.scm, self.words)}
         return features, facts
 
     def _features(self, root: Path, tick: Callable[[], object]) -> dict[str, Written]:
@@ -109,22 +109,6 @@ class PlantedWorld:
             "relevant_clip_ids": clips,
             "saliency_scores": scores,
             "relevant_windows": [[query.event.start, query.event.end]],
-        }
-
-    def mechanism(self) -> dict[str, Any]:
-        """The tables behind the events, in words, and the closed-form guess from language alone."""
-        words, scm = self.words, self.scm
-        return {
-            "vocabulary": words,
-            "preferred_objects": {
-                scene: {words["predicate"][j]: words["object"][int(o)] for j, o in enumerate(row)}
-                for scene, row in zip(words["scene"], scm.preferred, strict=True)
-            },
-            "typical_objects": {words["predicate"][j]: words["object"][int(o)] for j, o in enumerate(scm.typical)},
-            "place_of_predicates": {words["predicate"][j]: float(centre) for j, centre in enumerate(scm.centre)},
-            "enables": {words["predicate"][j]: [words["predicate"][int(i)] for i in row] for j, row in enumerate(scm.enabled)},
-            "reversed_scene_shift": scm.opposite,
-            "object_guess_from_language": truth.language_guess(self.settings),
         }
 
     def _truth(self, folder: Path, pairs: Sequence[truth.Unanswerable]) -> None:

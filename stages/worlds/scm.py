@@ -116,6 +116,7 @@ class Scm:
 
     def __init__(self, settings: Planted, seed: int) -> None:
         self.settings, self.seed = settings, seed
+        self.long = replace(settings, clip_seconds=settings.long.clip_seconds) if settings.long else settings
         scenes, objects, predicates = settings.scenes, settings.objects, settings.predicates
         order = stream(seed, "preferred objects").permutation(objects)
         group = np.arange(predicates) % settings.groups
@@ -130,6 +131,7 @@ class Scm:
         others = [np.delete(np.arange(predicates), j) for j in range(predicates)]
         self.enabled = np.array([links.permutation(other)[: min(ENABLED, predicates - 1)] for other in others])
         self.opposite = self._opposite_shift()
+        self._object_laws: dict[Mechanism, np.ndarray] = {}
         require(
             self.opposite is not None or all(split.law != "reversed" for split in settings.splits.values()),
             "groups: every scene shares a preferred object with every other, so there is no reversed split; use fewer groups",
@@ -175,6 +177,11 @@ class Scm:
 
     def object_law(self, mechanism: Mechanism) -> np.ndarray:
         """(S, P, O): P(object | scene, predicate)."""
+        if mechanism not in self._object_laws:
+            self._object_laws[mechanism] = self._object_law(mechanism)
+        return self._object_laws[mechanism]
+
+    def _object_law(self, mechanism: Mechanism) -> np.ndarray:
         scenes, predicates, objects = self.settings.scenes, self.settings.predicates, self.settings.objects
         chosen = np.eye(objects)[np.roll(self.preferred, -mechanism.scene_shift, axis=0)]
         typical = np.eye(objects)[self.typical]
@@ -197,8 +204,11 @@ class Scm:
         generator = stream(self.seed, "video", split, index)
         scene = int(generator.integers(settings.scenes))
         clips = int(generator.integers(settings.min_clips, settings.max_clips + 1))
-        duration = clips * settings.clip_seconds
-        spans = draw_spans(settings, duration, generator)
+        timed = settings
+        if settings.long and stream(self.seed, "long", split, index).random() < settings.long.share:
+            timed = self.long
+        duration = clips * timed.clip_seconds
+        spans = draw_spans(timed, duration, generator)
         objects = self.object_law(mechanism)[scene]
         used: tuple[int, ...] = ()
         events = []
@@ -215,7 +225,7 @@ class Scm:
             )
             used = (*used, predicate)
             events.append(event)
-        empty = coverage(np.array(spans), clips, settings.clip_seconds).sum(axis=0) == 0
+        empty = coverage(np.array(spans), clips, timed.clip_seconds).sum(axis=0) == 0
         distractors = generator.choice(settings.objects, size=clips, p=self.distractor_law()[scene])
         return Video(
             split=split,

@@ -17,6 +17,8 @@ from typing import Literal
 Packing = Literal["files", "tar", "tar.gz"]
 Law = Literal["biased", "interventional", "reversed"]
 DType = Literal["float16", "float32"]
+KINDS = ("object", "verb", "next", "previous", "why", "how", "who", "count", "yes_no")  # of questions; their order numbers them
+OPTIONS = 5  # of a multiple-choice question, as NExT-QA has them
 
 
 class WorldError(ValueError):
@@ -84,6 +86,14 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Long:
+    """Some videos last longer: as many clips, each of more seconds, so that an event fills a smaller part of one."""
+
+    share: float
+    clip_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Planted:
     """The structural causal model, its views, its splits."""
 
@@ -117,6 +127,7 @@ class Planted:
     splits: dict[str, Split]
     dtype: DType
     packing: Packing
+    long: Long | None = None
 
     def __post_init__(self) -> None:
         concepts = self.scenes + self.objects + self.predicates + self.actors
@@ -140,6 +151,7 @@ class Planted:
         require(self.text.like in self.views, f"text.like: no view {self.text.like!r}; views: {', '.join(self.views)}")
         for field in ("scene_bias", "language_bias", "temporal_bias", "causal_strength", "distractor_preferred"):
             require(0 <= getattr(self, field) <= 1, f"{field}: {getattr(self, field)} is not within 0..1")
+        require(self.long is None or 0 <= self.long.share <= 1, "long.share: is not within 0..1")
         for name in (*self.views, *self.splits):
             require(name.replace("_", "").isalnum(), f"{name!r}: names of views and splits are file names: letters, digits, _")
         require(
@@ -151,6 +163,55 @@ class Planted:
         )
         for (_, end, name), (start, _, other) in pairwise(blocks):
             require(start >= end, f"splits.{other}.first_qid: {start} lies within the ids of {name}, which reach up to {end - 1}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regions:
+    """Objects with boxes in every frame. `view`: how strongly a box shows what it holds; its `predicate`: that it is in use."""
+
+    view: View
+    boxes: int  # places per frame in the published file; rows of zeros behind the objects that there are
+    objects: int  # boxes that a frame of an ordinary video fills
+    crowded_objects: int  # and one of a crowded video
+    crowded_share: float  # of videos
+    jitter: float  # standard deviation of a detector's box around the true one, as a share of the frame
+
+    def __post_init__(self) -> None:
+        require(
+            2 <= self.objects <= self.boxes and 2 <= self.crowded_objects <= self.boxes,
+            f"objects, crowded_objects: need actor and object at least, and at most {self.boxes} boxes",
+        )
+        require(0 <= self.crowded_share <= 1, f"crowded_share: {self.crowded_share} is not within 0..1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoders:
+    """Small text encoders in the published folder format: their words begin at the vectors of the concepts."""
+
+    width: int
+    layers: int
+    heads: int
+    feed_forward: int
+    positions: int  # longest text, in tokens
+    spread: float  # standard deviation of all other weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """Questions on a planted world, published as three data sets: grounded, multiple choice, open-ended.
+
+    `kinds`: how likely each possible question of a kind is asked; a kind that is not named is not asked.
+    """
+
+    kinds: dict[str, float]
+    regions: Regions
+    encoders: Encoders
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.kinds) - set(KINDS))
+        require(not unknown, f"kinds: unknown {', '.join(unknown)}; there are {', '.join(KINDS)}")
+        require(any(self.kinds.values()), "kinds: no question would be asked")
+        require(all(0 <= share <= 1 for share in self.kinds.values()), "kinds: a share is not within 0..1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -94,6 +94,22 @@ def language_guess(settings: Planted) -> float:
     """Probability that the typical object of a predicate is right, in the biased world, without seeing the video."""
     bias, language, objects = settings.scene_bias, settings.language_bias, settings.objects
     return bias / objects + (1 - bias) * (language + (1 - language) / objects)
+
+
+def mechanism(scm: Scm, words: dict[str, list[str]]) -> dict[str, Any]:
+    """The tables behind the events, in words, and the closed-form guess from language alone."""
+    return {
+        "vocabulary": words,
+        "preferred_objects": {
+            scene: {words["predicate"][j]: words["object"][int(o)] for j, o in enumerate(row)}
+            for scene, row in zip(words["scene"], scm.preferred, strict=True)
+        },
+        "typical_objects": {words["predicate"][j]: words["object"][int(o)] for j, o in enumerate(scm.typical)},
+        "place_of_predicates": {words["predicate"][j]: float(centre) for j, centre in enumerate(scm.centre)},
+        "enables": {words["predicate"][j]: [words["predicate"][int(i)] for i in row] for j, row in enumerate(scm.enabled)},
+        "reversed_scene_shift": scm.opposite,
+        "object_guess_from_language": language_guess(scm.settings),
+    }
 
 
 def overlap(first: tuple[float, float], second: tuple[float, float]) -> float:
