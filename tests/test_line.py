@@ -38,6 +38,7 @@ def small_params():
         "dictionaries": {name: params["dictionaries"][name] for name in ("planted-video", "planted-query")},
         "vocabularies": {},
         "graphs": {},
+        "audits": {},
         "runs": {"one": run, "two": other},
         "reports": {"demo": params["reports"]["demo"]},
     }

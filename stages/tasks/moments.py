@@ -10,20 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models.method import Method
+from stages.auditing.outcomes import Outcomes, reached
 from stages.confounders.files import read_rows
 from stages.datasets.ground_truth import ground_truth, is_labelled
 from stages.datasets.samples import read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
 from stages.features.store import StoreError
 from stages.features.streams import Streams
+from stages.metrics.localisation import overlap
 from stages.metrics.report import baseline_numbers, split_report, validation_numbers
 from stages.params import Run
 from stages.predictions.baselines import baselines, shares
-from stages.predictions.inference import predict
+from stages.predictions.inference import predict, published_ids
 from stages.predictions.pages import examples
 from stages.predictions.settings import Evaluate
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
@@ -205,3 +208,11 @@ def post_processing(record: RunRecord, entry: Run | None, rounding_unit: float |
         baseline_seed=0,
         examples=SHOWN,
     )
+
+
+def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:
+    """IoU of the best window, and whether it reaches 0.5 and 0.7, per query that has an answer."""
+    samples = {published_ids(sample): sample for sample in read_samples(data.samples, split)}
+    kept = [(sample, record) for record in records if (sample := samples[record["vid"], record["qid"]]).spans]
+    spans = [overlap(np.array(record["pred_relevant_windows"][0][:2]), np.array(sample.spans)) for sample, record in kept]
+    return reached([sample.sample_id for sample, _ in kept], np.array([values.max() for values in spans]))

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from models.method import Method
+from stages.auditing.outcomes import Outcomes
 from stages.datasets.schema import Sample
 from stages.metrics.report import Numbers, SplitReport
 from stages.params import Run
@@ -110,10 +111,11 @@ class Finished:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Folders of one data set: samples and stores."""
+    """Folders of one data set: samples, stores and, for what a planted world alone can tell, the published files."""
 
     samples: Path
     features: Path
+    raw: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +165,9 @@ class Task(Protocol):
 
     def predicted(self, finished: Finished, entry: Run | None, data: Data, split: str, settings: Any) -> Predicted:
         """One split; settings: those of the entry, where the command line did not change them."""
+
+    def outcomes(self, data: Data, split: str, records: Sequence[Record]) -> Outcomes:
+        """Numbers of single queries from the predictions of a split (Split.predictions), for the audit."""
 
 
 def load_task(name: str) -> Task:

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from models.method import Method
+from stages.auditing.outcomes import Outcomes, reached
 from stages.datasets.ground_truth import fractions
 from stages.datasets.samples import quality_report, read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
 from stages.features.resample import Resampled
 from stages.features.store import FeatureStore
 from stages.features.vocabularies import read_sentences
-from stages.metrics.localisation import elected
+from stages.metrics.localisation import MOST, elected, overlap
 from stages.metrics.report import Numbers, SplitReport
 from stages.metrics.weak_report import baselines, groups, numbers, ranked_spans, recall
 from stages.params import Run
@@ -189,3 +191,14 @@ def predicted(finished: Finished, entry: Run | None, data: Data, split: str, set
     records = predictor.propose(split, feed, settings)
     shown = examples(feed.samples, records, split=split, fps=CLIP_RATE, chosen=settings.examples)
     return Predicted(samples=feed.samples, records=records, examples=shown)
+
+
+def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:
+    """IoU of the window that answers, whether it reaches 0.5 and 0.7, and whether one of the first five reaches 0.5."""
+    samples = {sample.sample_id: sample for sample in read_samples(data.samples, split)}
+    kept = [samples[record["qid"]] for record in records]
+    truth, durations = fractions(kept), np.array([sample.duration for sample in kept])
+    answers = np.array([record["pred_relevant_windows"][0][:2] for record in records]) / durations[:, None]
+    found = reached([sample.sample_id for sample in kept], overlap(answers, truth))
+    best = overlap(ranked_spans(records)[:, :MOST], truth[:, None]).max(axis=1)
+    return Outcomes(found.ids, {**found.values, "R5@0.5": 100.0 * (best >= 0.5)})

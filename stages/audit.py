@@ -1,0 +1,239 @@
+r"""Stage `audit`: does an intervention remove a bias whose truth is known? Variants of one run over seeds, side by side.
+
+reads   data/samples/, data/features/, data/raw/    those of the audit's data sets; their confounders as params.yaml names them
+writes  data/audits/<name>/cells/<variant>/<seed>/  a training and its evaluation each (stages/auditing/cells.py). Found complete
+                                                    and made from the same they are kept: an interrupted audit goes on
+        data/audits/<name>/outcomes.parquet         numbers of single queries: variant, split, seed, sample_id, measures
+        data/audits/<name>/metrics.json             <variant>.<split, gap, gain, ...>.<measure>, with .low, .high and .seed_sd
+        data/audits/<name>/plots/effects.csv        the same as a table (stages/auditing/effects.py says what the effects are)
+        data/audits/<name>/plots/numbers.csv        further metrics of the evaluations by variant and split, over seeds
+
+for example
+  python -m stages.audit --name ccr --samples data/samples --features data/features --raw data/raw --out data/audits/ccr
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib.metadata
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from tqdm import tqdm
+
+from models.method import load_method
+from stages.auditing import code
+from stages.auditing.cells import AuditError, Cell, remove_others, run_cells
+from stages.auditing.effects import Effect, effects
+from stages.auditing.outcomes import Outcomes, align, write_outcomes
+from stages.auditing.settings import Audit
+from stages.datasets.schema import DatasetError
+from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup, run_alone
+from stages.predictions.submission import write_beside, write_json
+from stages.tasks.task import Data, Inputs, load_task
+
+ROOT = Path(__file__).resolve().parent.parent  # of the code
+PACKAGES = ("numpy", "torch")  # whose versions decide results too
+
+log = logging.getLogger("stages.audit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Folders that have one folder per data set each, and the params file."""
+
+    samples: Path
+    features: Path
+    raw: Path
+    params: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A cell and the run that it trains."""
+
+    cell: Cell
+    run: Run
+
+    @property
+    def results(self) -> Path:
+        """What its evaluation writes."""
+        return self.cell.folder / "results"
+
+
+def plan(audit: Audit, places: Places, out: Path) -> list[Planned]:
+    """Every cell, seeds first: an audit that is cut short has whole variants of one seed rather than one variant of all.
+
+    Raises ParamsError for a variant that is no run, OSError for inputs that are not there.
+    """
+    planned = []
+    for seed in audit.seeds:
+        for variant, changes in audit.changes().items():
+            text, run = run_alone(places.params, audit.run, {**changes, "seed": seed, "train.threads": 1})
+            if absent := [split for split in audit.splits.names() if split not in run.evaluate.splits]:
+                raise ParamsError(
+                    f"{places.params}: runs.{audit.run}.evaluate.splits: no {', '.join(absent)}, which the audit compares"
+                )
+            folder = out / "cells" / variant / str(seed)
+            cell = Cell(
+                variant=variant,
+                seed=seed,
+                folder=folder,
+                params=text,
+                digest=code.joined(_decisive(text, run, places)),
+                commands=_commands(audit.run, run, places, folder),
+            )
+            planned.append(Planned(cell=cell, run=run))
+    return planned
+
+
+def _commands(name: str, run: Run, places: Places, folder: Path) -> tuple[tuple[str, ...], ...]:
+    """Training and evaluation of a cell."""
+    data = {"name": name, "samples": places.samples / run.dataset, "features": places.features / run.dataset}
+    data |= {"params": folder / "params.yaml"}
+    train = {
+        "raw": places.raw / run.dataset,
+        "video-confounders": run.confounders.video,
+        "query-confounders": run.confounders.query,
+        "out": folder / "run",
+    }
+    evaluate = {"run": folder / "run", "results": folder / "results", "page": folder / "page.json"}
+    return ("-m", "stages.train", *_options(data | train)), ("-m", "stages.evaluate", *_options(data | evaluate))
+
+
+def _options(values: Mapping[str, object]) -> Iterable[str]:
+    return [text for name, value in values.items() for text in (f"--{name}", str(value))]
+
+
+def _decisive(text: str, run: Run, places: Places) -> dict[str, str]:
+    """Digests of everything that decides the results of a cell: numbers, data, code, versions."""
+    inputs = Inputs(
+        samples=places.samples / run.dataset,
+        features=places.features / run.dataset,
+        confounders={stream: Path(path) for stream, path in asdict(run.confounders).items()},
+        raw=places.raw / run.dataset,
+    )
+    task = load_method(run.method).Model.TASK
+    modules = ["stages.train", "stages.evaluate", f"stages.tasks.{task}", f"models.methods.{run.method}"]
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "params": code.joined({"": text}),
+        **inputs.digests(run.features.stores(), run.features.encoder),
+        **code.digests(modules, ROOT),
+        **versions,
+    }
+
+
+def read_outcomes(audit: Audit, planned: Sequence[Planned], places: Places) -> dict[tuple[str, int, str], Outcomes]:
+    """(variant, seed, split) -> its queries.
+
+    Raises DatasetError for predictions that do not belong to the samples.
+    """
+    found = {}
+    for one in tqdm(planned, desc="outcomes", unit="cell", dynamic_ncols=True, leave=None):
+        data = Data(samples=places.samples / one.run.dataset, features=places.features / one.run.dataset)
+        task = load_task(load_method(one.run.method).Model.TASK)
+        for split in audit.splits.names():
+            lines = (one.results / "splits" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+            found[one.cell.variant, one.cell.seed, split] = task.outcomes(data, split, [json.loads(line) for line in lines])
+    return found
+
+
+def tabled_numbers(audit: Audit, planned: Sequence[Planned]) -> list[dict[str, Any]]:
+    """Metrics of the evaluations that the audit names, per variant and split: mean, deviation over seeds, number of seeds."""
+    values: dict[tuple[str, str, str], list[float]] = {}
+    for one in planned:
+        metrics = json.loads((one.results / "metrics.json").read_text(encoding="utf-8"))
+        for name in audit.numbers:
+            for split in one.run.evaluate.splits:
+                if f"{split}.{name}" in metrics:
+                    values.setdefault((one.cell.variant, split, name), []).append(metrics[f"{split}.{name}"])
+    return [
+        {
+            "number": name,
+            "variant": variant,
+            "split": split,
+            "mean": fmean(found),
+            "seed_sd": stdev(found) if len(found) > 1 else None,
+            "seeds": len(found),
+        }
+        for (variant, split, name), found in sorted(values.items(), key=lambda item: (item[0][2], item[0][1], item[0][0]))
+    ]
+
+
+def metrics_of(found: Sequence[Effect], numbers: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The content of metrics.json: flat, six decimals."""
+    out: dict[str, float | None] = {}
+    for effect in found:
+        out[effect.name] = effect.value
+        out |= {f"{effect.name}.{end}": getattr(effect, end) for end in ("low", "high", "seed_sd")}
+    for row in numbers:
+        name = f"{row['variant']}.{row['split']}.{row['number']}"
+        out |= {name: row["mean"], f"{name}.seed_sd": row["seed_sd"]}
+    return {name: round(value, 6) for name, value in out.items() if value is not None and value == value}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """CSV with a header; missing and undefined values are empty."""
+    stream = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: "" if value is None or value != value else value for key, value in row.items()} for row in rows)
+    return stream.getvalue().encode()
+
+
+def write(out: Path, audit: Audit, planned: Sequence[Planned], places: Places) -> None:
+    """Everything that is made from the finished cells; metrics.json last."""
+    (out / "metrics.json").unlink(missing_ok=True)
+    aligned = align(read_outcomes(audit, planned, places), audit.seeds)
+    write_outcomes(out / "outcomes.parquet", aligned)
+    found = list(tqdm(effects(audit, aligned), desc="intervals", unit="effect", dynamic_ncols=True, leave=None))
+    numbers = tabled_numbers(audit, planned)
+    write_beside(out / "plots" / "effects.csv", table([asdict(effect) for effect in found]))
+    write_beside(out / "plots" / "numbers.csv", table(numbers))
+    write_json(out / "metrics.json", metrics_of(found, numbers))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog="stages.audit", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--name", required=True, metavar="A", help="entry of params.yaml: audits")
+    parser.add_argument("--samples", type=Path, required=True, metavar="DIR", help="folder of all data sets' samples")
+    parser.add_argument("--features", type=Path, required=True, metavar="DIR", help="folder of all data sets' stores")
+    parser.add_argument("--raw", type=Path, required=True, metavar="DIR", help="folder of all data sets' published files")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time, instead of the audit's")
+    parser.add_argument("--params", type=Path, default=DEFAULT_FILE, metavar="FILE")
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    try:
+        audit = lookup(load_params(args.params, methods=False).audits, args.name, "audits")
+        places = Places(samples=args.samples, features=args.features, raw=args.raw, params=args.params)
+        planned = plan(audit, places, args.out)
+        cells = [one.cell for one in planned]
+        remove_others(args.out / "cells", cells)
+        worked = run_cells(cells, jobs=args.jobs or audit.jobs, label=args.name)
+        log.info("%d of %d cells were there", len(cells) - worked, len(cells))
+        write(args.out, audit, planned, places)
+    except (ParamsError, AuditError, DatasetError, LookupError, OSError) as error:
+        print(f"stages.audit: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stages.audit: interrupted; the same command goes on with the cells that are left", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

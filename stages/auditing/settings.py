@@ -1,0 +1,110 @@
+"""The numbers of one audit (params.yaml: audits.<name>): which variants of a run are trained, how often, and what is compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+TWIN = "unbiased"  # a twin of variant v is called v-unbiased
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confounders:
+    """What a run on this data set reads besides samples and features, as in `runs`."""
+
+    video: str
+    query: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditData:
+    """A data set and the confounders that were made from it."""
+
+    dataset: str
+    confounders: Confounders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Splits:
+    """Test splits: iid has the biases of training, interventional none of them, reversed others (None: there is none)."""
+
+    iid: str = "iid"
+    interventional: str = "interventional"
+    reversed: str | None = "reversed"
+
+    def names(self) -> tuple[str, ...]:
+        """Those that are there."""
+        return (self.iid, self.interventional, *([self.reversed] if self.reversed else []))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """One audit: cells are variants x seeds of one run, each trained and evaluated on its own.
+
+    run            entry of runs that all variants start from
+    data           its data set
+    unbiased       the same data set with training videos that have no bias, and the same test videos; `data` again where no
+                   variant has a twin (the graph names both)
+    variants       name -> values put in place of the run's, by dotted path: {model.counterfactual: average}
+    base, full     variants without and with the intervention; gains are over base
+    twins          variants that are also trained on `unbiased`, as <name>-unbiased: what a gain or a gap is there is no debiasing
+    seeds          of the trainings
+    splits         test splits
+    measures       per-query numbers to compare, the headline first; what there is, the task of the method says
+    numbers        further metrics of the evaluation, without the split's name, tabled over seeds
+    resamples, confidence, bootstrap_seed      of the intervals
+    jobs           cells that are worked on side by side, one thread each; no number depends on it
+    """
+
+    run: str
+    data: AuditData
+    unbiased: AuditData
+    variants: dict[str, dict[str, Any]]
+    seeds: tuple[int, ...]
+    measures: tuple[str, ...]
+    base: str = "base"
+    full: str = "full"
+    twins: tuple[str, ...] = ()
+    splits: Splits = field(default_factory=Splits)
+    numbers: tuple[str, ...] = ()
+    resamples: int = 2000
+    confidence: float = 0.95
+    bootstrap_seed: int = 0
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what single values or their combination cannot mean; all complaints at once."""
+        unknown = sorted({self.base, self.full, *self.twins} - set(self.variants))
+        clash = sorted(name for name in self.variants if name.removesuffix(f"-{TWIN}") in self.twins and name not in self.twins)
+        rules = [
+            (
+                not unknown,
+                f"variants: no {', '.join(unknown)}, which base, full or twins name; there is {', '.join(self.variants)}",
+            ),
+            (self.base != self.full, f"base and full are both {self.base}"),
+            (not clash, f"variants: {', '.join(clash)} would have the name of a twin"),
+            (not self.twins or self.data != self.unbiased, "twins need `unbiased` to be another data set than `data`"),
+            (
+                bool(self.seeds) and len(set(self.seeds)) == len(self.seeds),
+                f"seeds are {self.seeds}, must be distinct, one or more",
+            ),
+            (bool(self.measures), "measures: expected at least one"),
+            (self.resamples >= 100, f"resamples is {self.resamples}, must be at least 100"),
+            (0 < self.confidence < 1, f"confidence is {self.confidence}, must be in (0, 1)"),
+            (self.jobs >= 1, f"jobs is {self.jobs}, must be at least 1"),
+        ]
+        if wrong := [text for holds, text in rules if not holds]:
+            raise ValueError("; ".join(wrong))
+
+    def changes(self) -> dict[str, dict[str, Any]]:
+        """Every variant and every twin -> values by dotted path, the data set among them."""
+        out = {name: {**_places(self.data), **values} for name, values in self.variants.items()}
+        return out | {f"{name}-{TWIN}": {**self.variants[name], **_places(self.unbiased)} for name in self.twins}
+
+
+def _places(data: AuditData) -> dict[str, Any]:
+    return {
+        "dataset": data.dataset,
+        "confounders.video": data.confounders.video,
+        "confounders.query": data.confounders.query,
+    }
