@@ -140,6 +140,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="finished run")
     parser.add_argument("--samples", type=Path, required=True, metavar="DIR")
     parser.add_argument("--features", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--raw", type=Path, metavar="DIR", help="published files; a planted world tells there what shows an answer"
+    )
     parser.add_argument("--results", type=Path, required=True, metavar="DIR")
     parser.add_argument("--page", type=Path, required=True, metavar="FILE")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
@@ -155,7 +158,7 @@ def main(argv: list[str] | None = None) -> int:
         finished = Finished(
             model=model.to(device), record=record, folder=args.run, device=device, budget_bytes=entry.train.budget_bytes
         )
-        results = load_task(model.TASK).results(finished, entry, Data(samples=args.samples, features=args.features))
+        results = load_task(model.TASK).results(finished, entry, Data(samples=args.samples, features=args.features, raw=args.raw))
         splits = results.splits
         found = digests(args.run, args.samples, results.recipes, entry.evaluate.splits)
         digest = hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(found.items())).encode()).hexdigest()

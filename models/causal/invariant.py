@@ -85,6 +85,12 @@ def divide(logits: Tensor, mask: Tensor | None, gumbel: Tensor | None, *, tau: f
     return part if mask is None else part.masked_fill(~mask[:, None], 0.0)
 
 
+def undivided(mask: Tensor) -> Split:
+    """mask (B, T): every real clip is causal, all with the same score; for methods without their grounding."""
+    causal, none = mask.float(), torch.zeros_like(mask, dtype=torch.float32)
+    return Split(causal=causal, environment=none, causal_score=causal / causal.sum(dim=1, keepdim=True), environment_score=none)
+
+
 def never_empty(keep: Tensor, mask: Tensor | None) -> Tensor:
     """keep (B, T) bool; a row without a True becomes that of the mask, all True without one."""
     everything = torch.ones_like(keep) if mask is None else mask

@@ -77,6 +77,21 @@ def chosen(index: Tensor, items: int, words: int, dtype: torch.dtype) -> Selecti
     return Selection(weights=weights, real=index < items * words)
 
 
+def blind(mask: Tensor, k: int, seed: int | None, dtype: torch.dtype) -> Selection:
+    """mask (N, V) -> K items that depend on nothing: evenly spread over the real ones, in order; with a seed any of them."""
+    items, real = mask.shape[1], mask.sum(dim=1, keepdim=True)  # (N, 1)
+    if seed is not None:
+        generator = torch.Generator(mask.device).manual_seed(seed)
+        scores = torch.rand(mask.shape, generator=generator, device=mask.device)
+        return chosen(best_pairs(scores[..., None], mask[..., None], k, ascending=True), items, 1, dtype)
+    place = torch.arange(k, device=mask.device)
+    kept = real.clamp(max=k)  # as many as there are, each once
+    wanted = ((place + 0.5) * real / kept.clamp(min=1)).long()  # among the real ones
+    order = (~mask).to(torch.uint8).argsort(dim=1, stable=True)
+    index = order.gather(1, wanted.clamp(max=items - 1)).masked_fill(place >= kept, items)
+    return chosen(index, items, 1, dtype)
+
+
 def _real(scores: Tensor, mask: Tensor | None, k: int) -> Tensor:
     """Places that are filled in every sample: as many as there are pairs."""
     pairs = scores.new_full((len(scores),), scores.shape[1] * scores.shape[2]) if mask is None else mask.flatten(1).sum(dim=1)

@@ -27,8 +27,9 @@ from models.backbones.question_backbones import Backbone, build_backbone
 from models.backbones.question_video import Encoded
 from models.batch import Answer, Questions
 from models.causal.equivariant import beta_share, mix, mix_answers, mix_clips, other_samples, permuted_samples
-from models.causal.invariant import ClipBank, Grounding, Split, gumbel_noise, never_empty, replace
+from models.causal.invariant import ClipBank, Grounding, Split, gumbel_noise, never_empty, replace, undivided
 from models.losses.alignment import against_draws
+from models.losses.classification import one_of_many
 from models.losses.invariance import from_target
 from models.method import Departures, Method
 
@@ -59,6 +60,9 @@ class Config:
     share_causal: float  # a: l ~ Beta(a, a), one draw per batch
     share_environment: float  # the same for m
     answer_from_causal: bool = False  # at inference each candidate is judged by its own causal clips alone
+    grounding: bool = True  # false: the backbone alone with cross-entropy, all clips answer; the rest then has no meaning
+    mix: bool = True  # false: nobody is mixed with anybody, only the contrast is left
+    contrast: Literal["both", "clips", "questions"] = "both"  # which copies are negatives; w_nce 0: none of them counts
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
@@ -138,34 +142,41 @@ class Model(Method):
             config.backbone, d_video=widths["video"], d_query=widths["query"], padded_pool=self.deviates.padded_pool
         )
         width = self.backbone.width
-        self.grounding = Grounding(
-            width,
-            tau=config.tau,
-            probabilities_as_logits=self.deviates.probabilities_as_logits,
-            may_be_empty=self.deviates.empty_causal_part,
-        )
+        self.grounding = self.project = None
+        if config.grounding:
+            self.grounding = Grounding(
+                width,
+                tau=config.tau,
+                probabilities_as_logits=self.deviates.probabilities_as_logits,
+                may_be_empty=self.deviates.empty_causal_part,
+            )
+            self.project = nn.Sequential(nn.ReLU(), nn.Linear(width, width))
         self.head = nn.Linear(width, 1)
-        self.project = nn.Sequential(nn.ReLU(), nn.Linear(width, width))
 
-    def draw(self, batch: Questions, generator: torch.Generator) -> Draws:
-        """Shares, partners, noise, foreign clips from neither video of a mixture, foreign questions.
+    def draw(self, batch: Questions, generator: torch.Generator) -> Draws | None:
+        """Shares, partners, noise, foreign clips from neither video of a mixture, foreign questions; None without grounding.
 
         Raises ValueError without a bank, or with fewer than three videos in it.
         """
+        if self.grounding is None:
+            return None
         if self.bank is None or batch.video_index is None:
             raise ValueError("training needs the clips of all training videos (model.bank) and batch.video_index")
         if len(self.bank) < 3:
             raise ValueError(f"clip bank: {len(self.bank)} training videos are too few for EIGV, it needs three or more")
         size, length, copies = len(batch), batch.video.shape[1], self.config.negatives
-        partner = torch.randperm(size, generator=generator)
+        partner = torch.randperm(size, generator=generator) if self.config.mix else torch.arange(size)
         index = batch.video_index.cpu()
         videos = torch.stack((index, index[partner]), dim=1)  # (B, 2)
         question = None
-        if self.deviates.permuted_questions:
+        if self.config.contrast == "clips":
+            pass
+        elif self.deviates.permuted_questions:
             question = permuted_samples(copies, size, generator)
         elif size > 1:
             question = other_samples(copies, size, generator)
-        shares = [beta_share(a, generator) for a in (self.config.share_causal, self.config.share_environment)]
+        concentrations = (self.config.share_causal, self.config.share_environment)
+        shares = [beta_share(a, generator) if self.config.mix else 1.0 for a in concentrations]
         floats = (*map(torch.tensor, shares), *(gumbel_noise((size, 2, length), generator) for _ in range(2)))
         rows = (self.bank.draw(videos, length, generator), self.bank.draw(videos.repeat(copies, 1), length, generator))
         causal, environment, gumbel, gumbel_mixed = (value.to(batch.video, non_blocking=True) for value in floats)
@@ -193,6 +204,9 @@ class Model(Method):
         if draws is not None:
             return self.intervene(batch, draws, texts, video, mask, first)
         sample = torch.arange(size, device=first.device).repeat_interleave(candidates)
+        if self.grounding is None:
+            scores = self.head(self.backbone.join(texts, video[sample])).view(size, candidates)
+            return Output(scores=scores, split=undivided(torch.ones_like(batch.video_mask) if mask is None else mask))
         if self.config.answer_from_causal:
             split = self.grounding(texts.summary, video.rows[sample], None if mask is None else mask[sample], None)
             kept = never_empty(split.causal > 0.5, None if mask is None else mask[sample])
@@ -209,6 +223,7 @@ class Model(Method):
         """Mix with the partners; texts has B M rows, first (B,) is the first of each sample."""
         assert batch.answer is not None
         candidates = len(texts.rows) // len(first)
+        assert self.grounding is not None
         partner = draws.partner
         right = texts[first + batch.answer]
         split = self.grounding(right.summary, video.rows, mask, draws.gumbel)
@@ -242,16 +257,19 @@ class Model(Method):
         """The mixture and its copies: environment foreign, causal clips foreign, question foreign."""
         if self.bank is None:
             raise ValueError("foreign clips were drawn, but model.bank is not set")
+        assert self.grounding is not None
         question, clips, mask, size = mixture.question, mixture.clips, mixture.mask, len(mixture.clips)
         split = self.grounding(question.summary, mixture.video.rows, mask, draws.gumbel_mixed)
         foreign = self.bank.take(draws.positive, clips)
         positive = self.backbone.watch(replace(clips, 1 - split.environment, foreign), mask)
         copy = torch.arange(size, device=clips.device).repeat(len(draws.negative) // size)  # (N B,): the sample of each row
-        foreign = self.bank.take(draws.negative, clips)
-        negative = self.backbone.watch(
-            replace(clips[copy], (1 - split.causal)[copy], foreign), None if mask is None else mask[copy]
-        )
-        negatives = [self.view(question[copy], negative)]
+        negatives = []
+        if self.config.contrast != "questions" or draws.question is None:
+            foreign = self.bank.take(draws.negative, clips)
+            negative = self.backbone.watch(
+                replace(clips[copy], (1 - split.causal)[copy], foreign), None if mask is None else mask[copy]
+            )
+            negatives.append(self.view(question[copy], negative))
         if draws.question is not None:
             negatives.append(self.view(question[draws.question], mixture.video[copy]))
         rows = torch.cat(negatives)  # (2 N B, D), copy by copy
@@ -265,11 +283,16 @@ class Model(Method):
 
     def view(self, question: Encoded, video: Encoded) -> Tensor:
         """(B, D)."""
+        assert self.project is not None
         return self.project(self.backbone.join(question, video))
 
     def losses(self, output: Output, batch: Questions) -> dict[str, Tensor]:
-        """xe, nce and the weighted total."""
-        del batch
+        """xe, nce and the weighted total; without grounding xe alone, samples with answer -1 left out."""
+        if self.grounding is None:
+            if batch.answer is None:
+                raise ValueError("losses need a batch with answers")
+            xe = one_of_many(output.scores, batch.answer, batch.answer >= 0)
+            return {"xe": xe, "total": xe}
         if output.mixture is None or output.views is None:
             raise ValueError("losses need an output with draws")
         xe = from_target(output.mixture.target, output.scores).mean()

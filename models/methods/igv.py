@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from models.backbones.question_backbones import Backbone, build_backbone
 from models.backbones.question_video import Encoded
 from models.batch import Answer, Questions
-from models.causal.invariant import ClipBank, Grounding, Split, gumbel_noise, never_empty, replace
+from models.causal.invariant import ClipBank, Grounding, Split, gumbel_noise, never_empty, replace, undivided
 from models.losses.classification import one_of_many
 from models.losses.invariance import divergence, ignorance
 from models.method import Departures, Method
@@ -55,6 +55,7 @@ class Config:
     tau: float  # temperature of the split; moves its gradient only
     w_do: float
     w_env: float
+    grounding: bool = True  # false: the backbone alone, all clips answer; then w_do and w_env have no meaning
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
@@ -114,19 +115,23 @@ class Model(Method):
         self.backbone = build_backbone(
             config.backbone, d_video=widths["video"], d_query=widths["query"], padded_pool=self.deviates.padded_pool
         )
-        self.grounding = Grounding(
-            self.backbone.width,
-            tau=config.tau,
-            probabilities_as_logits=self.deviates.probabilities_as_logits,
-            may_be_empty=self.deviates.empty_causal_part,
-        )
+        self.grounding = None
+        if config.grounding:
+            self.grounding = Grounding(
+                self.backbone.width,
+                tau=config.tau,
+                probabilities_as_logits=self.deviates.probabilities_as_logits,
+                may_be_empty=self.deviates.empty_causal_part,
+            )
         self.head = nn.Linear(self.backbone.width, config.answers + 1)
 
-    def draw(self, batch: Questions, generator: torch.Generator) -> Draws:
-        """Noise of the split and, in training, foreign clips.
+    def draw(self, batch: Questions, generator: torch.Generator) -> Draws | None:
+        """Noise of the split and, in training, foreign clips; None where nothing is split.
 
         Raises ValueError in training without a bank, or with fewer than two videos in it.
         """
+        if self.grounding is None:
+            return None
         noise = self._noise(batch, generator)
         if not self.training:
             return Draws(gumbel=noise, foreign=None)
@@ -145,6 +150,17 @@ class Model(Method):
         mask = None if self.deviates.all_clips_real else batch.video_mask
         question = self.backbone.read(batch.question, batch.question_mask)
         whole = self.backbone.watch(batch.video, mask)
+        if self.grounding is None:
+            split = undivided(torch.ones_like(batch.video_mask) if mask is None else mask)
+            logits = self.head(self.backbone.join(question, whole))
+            return Output(
+                question=question,
+                split=split,
+                causal=Branch(logits=logits, video=whole),
+                environment=None,
+                intervened=None,
+                has_environment=split.environment.any(dim=1),
+            )
         if draws is None and self.deviates.noise_in_evaluation:
             fixed = torch.Generator().manual_seed(SEED_OF_EVALUATION)
             draws = Draws(gumbel=self._noise(batch, fixed), foreign=None)
@@ -177,9 +193,13 @@ class Model(Method):
 
     def losses(self, output: Output, batch: Questions) -> dict[str, Tensor]:
         """ce, kl_do, kl_env and the weighted total. Samples with answer -1 are left out of ce."""
-        if batch.answer is None or output.environment is None or output.intervened is None:
-            raise ValueError("losses need a batch with answers and an output with foreign clips")
+        if batch.answer is None:
+            raise ValueError("losses need a batch with answers")
         ce = one_of_many(output.causal.logits, batch.answer, batch.answer >= 0)
+        if self.grounding is None:
+            return {"ce": ce, "total": ce}
+        if output.environment is None or output.intervened is None:
+            raise ValueError("losses need an output with foreign clips")
         kl_do = divergence(output.causal.logits, output.intervened.logits).mean()
         ignorant = ignorance(output.environment.logits)  # (B,)
         counted = torch.ones_like(output.has_environment) if self.deviates.empty_environment_counts else output.has_environment

@@ -28,11 +28,12 @@ from models.layers.dropout import Dropout
 from models.layers.masks import masked_mean
 from models.layers.positions import masked_sinusoid
 from models.layers.reading_layers import Activation, ReadingDecoder, ReadingEncoder
-from models.layers.topk import Noise, Selection, best_pairs, chosen, perturbed
+from models.layers.topk import Noise, Selection, best_pairs, blind, chosen, perturbed
 from models.losses.classification import one_of_many
 from models.method import Departures, Method
 
-SEED_OF_SOFT_EVALUATION = 0
+SEED_OF_SOFT_EVALUATION = SEED_OF_BLIND_CHOICE = 0
+Choice = Literal["adaptive", "uniform", "random"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +66,8 @@ class Config:
     sigma: float  # of the noise
     score_over: Literal["words", "items"] = "words"  # what the selecting attention is normalised over
     distinct: bool = False  # select items by their best word, so that none is taken twice
+    frame_choice: Choice = "adaptive"  # the ablations: evenly spread frames, or any
+    object_choice: Choice = "adaptive"
     soft_evaluation: bool = False  # without draws select under noise of a fixed seed: released, except NExT-QA, unless hard_eval
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
@@ -174,18 +177,19 @@ class Model(Method):
             over=self._over,
         )
         given = None if draws is None else draws.frames
-        by_frame = self.select(frame_attention, frame_mask, word_mask, self.config.k_frames, given, isinstance(draws, Recorded))
+        recorded = isinstance(draws, Recorded)
+        choice, k = self.config.frame_choice, self.config.k_frames
+        by_frame = self.select(frame_attention, frame_mask, word_mask, k, given, recorded, choice)
 
         objects, object_mask = self.objects_of(batch.objects, batch.objects_mask, by_frame)
-        copies = self.config.k_frames
+        copies = k
         words_each, word_mask_each = words.repeat_interleave(copies, dim=0), word_mask.repeat_interleave(copies, dim=0)
         objects, object_attention = self.object_decoder(
             objects, None if visible else object_mask, words_each, word_mask_each, over=self._over
         )
         given = None if draws is None else draws.objects
-        by_object = self.select(
-            object_attention, object_mask, word_mask_each, self.config.k_objects, given, isinstance(draws, Recorded)
-        )
+        choice, k = self.config.object_choice, self.config.k_objects
+        by_object = self.select(object_attention, object_mask, word_mask_each, k, given, recorded, choice)
         joined, memory, queries = self.reason(batch, by_frame, frames, by_object, objects)
         logits = self.head(queries)
         return Output(
@@ -205,9 +209,19 @@ class Model(Method):
         return "keys" if self.config.score_over == "words" else "queries"
 
     def select(
-        self, scores: Tensor, mask: Tensor, word_mask: Tensor, k: int, given: Noise | Tensor | None, recorded: bool
+        self,
+        scores: Tensor,
+        mask: Tensor,
+        word_mask: Tensor,
+        k: int,
+        given: Noise | Tensor | None,
+        recorded: bool,
+        choice: Choice,
     ) -> Selection:
         """scores (N, V, L), mask (N, V), word_mask (N, L) -> K places, each with weights over the V items."""
+        if choice != "adaptive" and not recorded:
+            seed = given.seed if isinstance(given, Noise) else SEED_OF_BLIND_CHOICE
+            return blind(mask, k, None if choice == "uniform" else seed, scores.dtype)
         pairs: Tensor | None = mask[:, :, None] & word_mask[:, None]
         if self.config.distinct:
             scores = scores.masked_fill(~word_mask[:, None], 0.0).amax(dim=2, keepdim=True)

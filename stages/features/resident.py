@@ -141,6 +141,28 @@ class Fused:
                 column += store.info.width
         return values.view(len(positions), longest, self.width), mask
 
+    def take(self, rows: Tensor) -> Tensor:
+        """Single rows by their number among all `rows`, (...) int64 -> (..., D) float32 in memory of their own."""
+        number = rows.flatten().to(self.device)
+        if self.residence == "fused":
+            return self._tables[0].index_select(0, number).view(*rows.shape, self.width)
+        out = torch.empty(len(number), self.width, device=self.device)
+        column = 0
+        for which, store in enumerate(self.stores):
+            there = self._tables[which][number] if self.residence == "published" else self._single(which, number.cpu().numpy())
+            _finish(there, self._scales[which][number], out[:, column : column + store.info.width])
+            column += store.info.width
+        return out.view(*rows.shape, self.width)
+
+    def _single(self, which: int, number: NDArray[np.int64]) -> Tensor:
+        """Rows (N, D_s) of one mapped store."""
+        item = np.searchsorted(self.starts, number, side="right") - 1
+        store = self.stores[which]
+        out = np.empty((len(number), store.info.width), store.values.dtype)
+        for place, row in enumerate((self._first[which][item] + number - self.starts[item]).tolist()):
+            store.copy_span(row, out[place : place + 1])
+        return torch.from_numpy(out).to(self.device)
+
     def _read_ahead(self, positions: NDArray[np.int64]) -> None:
         """Have the disk begin with everything that the batch will need."""
         lengths = self._lengths[positions].tolist()

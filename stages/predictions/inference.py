@@ -31,20 +31,38 @@ class Feed(Protocol):
         """(places of the samples, their batch), every sample once, in order."""
 
 
-def decoded(model: Method, feed: Feed, *, batch_size: int, device: torch.device | str = "cpu", label: str = "") -> list[Moments]:
-    """One result per sample of the feed, on the CPU. The model is used as it is: in eval state, on `device`.
+class AnyFeed(Protocol):
+    """What inference needs of the feed of any task."""
 
-    Raises PredictionError, naming the sample, if a window or a score is not finite.
-    """
-    out: list[Moments] = []
+    @property
+    def samples(self) -> Sequence[Any]:
+        """In order."""
+
+    def epoch(self, batch_size: int) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """As Feed.epoch."""
+
+
+def decode_all(
+    model: Method, feed: AnyFeed, *, batch_size: int, device: torch.device | str = "cpu", label: str = ""
+) -> Iterator[tuple[int, Any]]:
+    """(place, result) of every sample of the feed, on the CPU. The model is used as it is: in eval state, on `device`."""
     bar = tqdm(total=len(feed.samples), desc=label or None, unit="query", dynamic_ncols=True, mininterval=0.5, leave=None)
     with torch.inference_mode(), bar:
         for places, batch in feed.epoch(batch_size):
             there = batch.to(device)
-            for place, one in zip(places, model.decode(model(there, None), there), strict=True):
-                _check(one, feed.samples[place])
-                out.append(one)
+            yield from zip(places.tolist(), model.decode(model(there, None), there), strict=True)
             bar.update(len(places))
+
+
+def decoded(model: Method, feed: Feed, *, batch_size: int, device: torch.device | str = "cpu", label: str = "") -> list[Moments]:
+    """One result per sample of the feed.
+
+    Raises PredictionError, naming the sample, if a window or a score is not finite.
+    """
+    out: list[Moments] = []
+    for place, one in decode_all(model, feed, batch_size=batch_size, device=device, label=label):
+        _check(one, feed.samples[place])
+        out.append(one)
     return out
 
 

@@ -59,3 +59,38 @@ class WeakEvaluate:
     published: dict[str, float] | None
     baseline_seed: int
     examples: int
+
+
+Convention = Literal["type", "nextqa", "star", "first_word", "causal_vidqa"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionEvaluate:
+    """How the answers of a run are scored.
+
+    splits             splits to evaluate; predictions.jsonl is the first of them
+    batch_size         questions per forward pass
+    convention         how accuracies are grouped: by the type of the question as it stands; as the scorers of NExT-QA, STAR and
+                       Causal-VidQA do; by the first word of the question (MSVD-QA, MSRVTT-QA)
+    primary, published, baseline_seed, examples      as in Evaluate
+    """
+
+    splits: tuple[str, ...]
+    batch_size: int
+    convention: Convention
+    primary: tuple[str, ...]
+    published: dict[str, float] | None
+    baseline_seed: int
+    examples: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroundedEvaluate(QuestionEvaluate):
+    """The same, with the moments that runs point at.
+
+    merge      what becomes of the moment that the network itself sees and the one that its frame weights show
+    blind      also answer every question on another video: what is right then was guessed from the words
+    """
+
+    merge: Literal["itsc", "uni", "itsc_refine", "itsc_swap", "itsc_mean"]
+    blind: bool

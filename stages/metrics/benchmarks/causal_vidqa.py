@@ -7,6 +7,7 @@ Acc.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from stages.metrics.answers import Answers, Counts, asked, count, percentages, read_answers, reported
@@ -29,18 +30,22 @@ def score(request: Request) -> Scored:
     scored = Scored(n_scored=len(kept), n_skipped=skipped, warnings=warnings)
 
     def values(_profile: str, corrected: bool) -> dict[str, Any]:
-        counts = _counts(answers, kept)
-        numbers = percentages(counts, questions.path, corrected=corrected)
-        right = sum(counts[name][0] for name in ("Des", "Exp", "Pred", "CF"))
-        described = counts["Des" if corrected else "Pred-A"][1]
-        total = described + sum(counts[name][1] for name in ("Exp", "Pred-A", "CF-A"))
-        return reported({**numbers, "Acc": 100 * right / total if total else None}, counts=counts)
+        found = counts(answers, kept)
+        return reported(percentages(found, questions.path, corrected=corrected) | overall(found, corrected), counts=found)
 
     each_profile(request, BENCHMARK.default, scored, values)
     return scored
 
 
-def _counts(answers: Answers, keys: list[str]) -> Counts:
+def overall(found: Counts, corrected: bool) -> dict[str, float | None]:
+    """Acc over description, explanation and both joint ones."""
+    right = sum(found[name][0] for name in ("Des", "Exp", "Pred", "CF"))
+    described = found["Des" if corrected else "Pred-A"][1]
+    total = described + sum(found[name][1] for name in ("Exp", "Pred-A", "CF-A"))
+    return {"Acc": 100 * right / total if total else None}
+
+
+def counts(answers: Answers, keys: Sequence[str]) -> Counts:
     """Right and all, per type and for both joint ones.
 
     Raises NotApplicableError for an answer whose reason is not in the file.

@@ -1,0 +1,25 @@
+"""What only a planted world can tell about its questions: the file truth/<split>.parquet beside its published files.
+
+sample_id, causal_objects: [[frame, object], ...] that show the answer, and more (stages/worlds)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+FOLDER = "truth"
+
+
+def causal_objects(raw: Path | None, split: str) -> dict[str, set[tuple[int, int]]]:
+    """Sample id -> (frame, object) pairs that show its answer; empty where there is no truth, or none about objects."""
+    path = None if raw is None else raw / FOLDER / f"{split}.parquet"
+    if path is None or not path.is_file() or "causal_objects" not in pq.read_schema(path).names:
+        return {}
+    table = pq.read_table(path, columns=["sample_id", "causal_objects"]).to_pylist()
+    return {
+        row["sample_id"]: {(int(frame), int(one)) for frame, one in row["causal_objects"]}
+        for row in table
+        if row["causal_objects"]
+    }
