@@ -94,11 +94,13 @@ def remove_others(folder: Path, cells: Sequence[Cell]) -> None:
     """Delete the cells below `folder` that are no longer wanted."""
     wanted = {cell.folder for cell in cells}
     for variant in folder.iterdir() if folder.is_dir() else ():
-        for cell in variant.iterdir() if variant.is_dir() else ():
-            if cell not in wanted:
+        if variant not in {cell.parent for cell in wanted}:
+            shutil.rmtree(variant)
+            continue
+        for cell in variant.iterdir():
+            if cell.is_dir() and cell not in wanted:
                 shutil.rmtree(cell)
-        if variant.is_dir() and not any(variant.iterdir()):
-            variant.rmdir()
+                (variant / f".{cell.name}.lock").unlink(missing_ok=True)
 
 
 class _Running:

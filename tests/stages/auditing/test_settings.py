@@ -1,0 +1,73 @@
+"""What an audit may be, and which trainings it makes of its variants."""
+
+from dataclasses import asdict
+
+import pytest
+
+from stages.auditing.settings import Audit
+from stages.params import ParamsError, parse, run_alone
+
+DATA = {"dataset": "biased", "confounders": {"video": "v", "query": "q"}}
+OTHER = {"dataset": "fair", "confounders": {"video": "v", "query": "r"}}
+ENTRY = {
+    "run": "one", "data": DATA, "unbiased": OTHER, "variants": {"base": {"method": "cpl"}, "full": {}}, "seeds": [0, 1],
+    "measures": ["IoU"], "twins": ["full"],
+}  # fmt: skip
+
+
+def test_a_twin_is_its_variant_on_the_unbiased_data():
+    changes = parse(Audit, ENTRY, "here").changes()
+    assert list(changes) == ["base", "full", "full-unbiased"]
+    places = {"confounders.video": "v", "confounders.query": "q", "dataset": "biased"}
+    assert changes["base"] == {**places, "method": "cpl"}
+    assert changes["full-unbiased"] == {"dataset": "fair", "confounders.video": "v", "confounders.query": "r"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"base": "none"}, "no none"),
+        ({"full": "base"}, "both base"),
+        ({"seeds": [1, 1]}, "seeds"),
+        ({"measures": []}, "measures"),
+        ({"unbiased": DATA}, "another data set"),
+        ({"confidence": 1.0}, "confidence"),
+        ({"variants": {"base": {}, "full": {}, "full-unbiased": {}}}, "name of a twin"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(change, told):
+    with pytest.raises(ParamsError, match=told):
+        parse(Audit, ENTRY | change, "here")
+
+
+def test_defaults_name_the_three_splits_of_the_planted_world():
+    assert parse(Audit, ENTRY, "here").splits.names() == ("iid", "interventional", "reversed")
+    assert parse(Audit, ENTRY | {"splits": {"reversed": None}}, "here").splits.names() == ("iid", "interventional")
+
+
+def test_a_variant_puts_values_into_the_run_by_dotted_path(project_params):
+    text, run = run_alone(project_params, "ccr-planted", {"model.counterfactual": "average", "optim.lr": 1e-5, "seed": 3})
+    assert (run.model.counterfactual, run.optim.lr, run.seed) == ("average", 1e-5, 3)
+    again = project_params.with_name("again.yaml")
+    again.write_text(text)
+    same, _ = run_alone(again, "ccr-planted", {})
+    assert same == text
+
+
+def test_a_value_that_the_run_cannot_have_is_an_error_with_its_place(project_params):
+    with pytest.raises(ParamsError, match=r"runs\.ccr-planted\.model: unknown key 'counterfactuel'; did you mean"):
+        run_alone(project_params, "ccr-planted", {"model.counterfactuel": "average"})
+    with pytest.raises(ParamsError, match="seed is a value"):
+        run_alone(project_params, "ccr-planted", {"seed.of": 1})
+
+
+def test_all_audits_of_the_project_are_runs_that_can_be_trained(project_params):
+    from stages.params import load_params
+
+    audits = load_params(project_params, methods=False).audits
+    assert audits
+    for audit in audits.values():
+        for changes in audit.changes().values():
+            _, run = run_alone(project_params, audit.run, changes)
+            assert set(audit.splits.names()) <= set(run.evaluate.splits)
+            assert asdict(run.confounders).keys() == {"video", "query"}
