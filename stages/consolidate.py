@@ -132,9 +132,10 @@ def read_annotated(samples: Path) -> Annotated:
     durations: dict[str, float] = {}
     queries: set[str] = set()
     for path in sorted(samples.glob("*.parquet")):
-        table = pq.read_table(path, columns=["video_id", "query_id", "duration"])
+        named = [name for name in ("video_id", "query_id", "duration") if name in pq.read_schema(path).names]
+        table = pq.read_table(path, columns=named)
         durations.update(zip(table["video_id"].to_pylist(), table["duration"].to_pylist(), strict=True))
-        queries.update(table["query_id"].to_pylist())
+        queries.update(table["query_id"].to_pylist() if "query_id" in named else [])
     return Annotated(sorted(durations), sorted(queries), durations)
 
 

@@ -24,7 +24,7 @@ from stages.parameters.strict import ParamsError, lookup, nearest, parse, parse_
 from stages.predictions.settings import Evaluate, GroundedEvaluate, QuestionEvaluate, WeakEvaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
-from stages.training.settings import Optim, Recipe, Train
+from stages.training.settings import Optim, Recipe, Texts, Train
 from stages.worlds.relation_settings import PlantedRelations
 from stages.worlds.settings import Planted, Questions, Rehearsal
 
@@ -85,6 +85,7 @@ class RunFeatures:
     clips      to how many a video is resampled
     objects    regions of the frames, with their boxes
     encoder    folder below data/raw/<dataset>/ with a text encoder in the layout of transformers, for methods that read words
+    texts      how they read them
     """
 
     video: tuple[str, ...]
@@ -92,6 +93,7 @@ class RunFeatures:
     clips: int | None = None
     objects: tuple[str, ...] = ()
     encoder: str | None = None
+    texts: Texts | None = None
 
     def stores(self) -> dict[str, tuple[str, ...]]:
         """Names of the stores by stream; the objects only where there are any."""

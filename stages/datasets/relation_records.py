@@ -129,6 +129,33 @@ def _tracks(
     listed = fields.take(content, "trajectories", list, "a list of boxes per frame")
     if len(listed) != frames:
         raise DatasetError(f"{fields.place}: trajectories: {len(listed)} frames, but frame_count is {frames}; correct the record")
+    tids, places, boxes = _plain_rows(listed, objects) or _checked_rows(listed, fields, objects)
+    tid_row, frame_row = np.array(tids, dtype=np.int64), np.array(places, dtype=np.int64)
+    box_rows = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    if (box_rows[:, :2] < 0).any() or (box_rows[:, 2] >= size[0]).any() or (box_rows[:, 3] >= size[1]).any():
+        quality.note("box_outside_frame", video)
+    order = np.lexsort((frame_row, tid_row))
+    return {"tid": tid_row[order], "frame": frame_row[order], "box": box_rows[order]}
+
+
+Rows = tuple[list[int], list[int], list[list[float]]]  # of every box: tid, frame, four sides
+
+
+def _plain_rows(listed: list[Any], objects: dict[int, str]) -> Rows | None:
+    """The rows of a file without faults, quickly; None where `_checked_rows` has to say what is wrong."""
+    try:
+        found = [(one["tid"], frame, one["bbox"]) for frame, several in enumerate(listed) for one in several]
+        boxes = [[box[side] for side in SIDES] for _, _, box in found]
+    except (KeyError, TypeError):
+        return None
+    tids, places = [tid for tid, _, _ in found], [frame for _, frame, _ in found]
+    plain = set(map(type, tids)) <= {int} and {type(side) for box in boxes for side in box} <= {int, float}
+    known = plain and set(tids) <= objects.keys() and len(set(zip(tids, places, strict=True))) == len(tids)
+    return (tids, places, boxes) if known and all(b[0] <= b[2] and b[1] <= b[3] for b in boxes) else None
+
+
+def _checked_rows(listed: list[Any], fields: _Fields, objects: dict[int, str]) -> Rows:
+    """The same, box by box. Raises DatasetError for the first that cannot be."""
     tids: list[int] = []
     places: list[int] = []
     boxes: list[list[float]] = []
@@ -148,12 +175,7 @@ def _tracks(
             tids.append(tid)
             places.append(frame)
             boxes.append(sides)
-    tid_row, frame_row = np.array(tids, dtype=np.int64), np.array(places, dtype=np.int64)
-    box_rows = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    if (box_rows[:, :2] < 0).any() or (box_rows[:, 2] >= size[0]).any() or (box_rows[:, 3] >= size[1]).any():
-        quality.note("box_outside_frame", video)
-    order = np.lexsort((frame_row, tid_row))
-    return {"tid": tid_row[order], "frame": frame_row[order], "box": box_rows[order]}
+    return tids, places, boxes
 
 
 def _relations(

@@ -3,18 +3,42 @@
     viou(t, t') = shared volume / (volume t + volume t' - shared volume)
 
 Boxes are inclusive pixels [left, top, right, bottom], one per frame of [first, end).
+
+Detectors propose trajectories for segments of SEGMENT frames. A store of kind `trajectory` holds one row per proposal of a video,
+by rising first frame, columns as `proposal_rows` joins them; a second store holds ten rows of appearance per proposal, in the
+same order: of the frames 0, 3, ..., 27 of the segment, zero where the object is not seen.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Triplet = tuple[str, str, str]
 Float = NDArray[np.float64]
+SEGMENT, STRIDE = 30, 15  # frames of a segment, and from one to the next, as the published baselines cut videos
+STEPS = tuple(range(0, SEGMENT, 3))  # frames of a segment that have appearance features
+
+
+def proposal_rows(begin: NDArray[Any], present: NDArray[Any], boxes: NDArray[Any], scores: NDArray[Any]) -> NDArray[np.float32]:
+    """begin (M,) first frame of the segment, present (M, 30), boxes (M, 30, 4), class scores (M, C) -> (M, 151 + C)."""
+    parts = (begin[:, None], present, boxes.reshape(len(boxes), 4 * SEGMENT), scores)
+    return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def proposal_columns(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[Any], NDArray[Any]]:
+    """The inverse: begin (M,), present (M, 30), boxes (M, 30, 4), scores (M, C)."""
+    boxes = rows[:, 1 + SEGMENT : 1 + 5 * SEGMENT].reshape(len(rows), SEGMENT, 4)
+    return rows[:, 0].astype(np.int64), rows[:, 1 : 1 + SEGMENT] > 0, boxes, rows[:, 1 + 5 * SEGMENT :]
+
+
+def segment_begins(begin: int, end: int) -> range:
+    """First frames of the segments within [begin, end); a tail shorter than a segment has none of its own."""
+    return range(begin, end - SEGMENT + 1, STRIDE)
 
 
 def volume(boxes: Float) -> float:

@@ -1,4 +1,4 @@
-"""VidOR (Shang et al., ICMR 2019): relations of objects in 10,000 user videos, 80 categories, 50 predicates (42 actions, 8 spatial).
+"""VidOR (Shang et al., ICMR 2019): relations of objects in 10,000 user videos, 80 categories, 42 actions, 8 spatial predicates.
 
 raw     data/raw/<dataset>/annotations/{training,validation}/<group>/<video id>.json
 ids     the video id, ten or eleven digits, kept as text

@@ -1,6 +1,7 @@
 """Recall of relations predicate by predicate, for the long tail.
 
-    R_p@K = matched instances of p among each video's K best predictions / instances of p,     mR@K = mean of R_p over the p that occur
+    R_p@K = matched instances of p among each video's K best predictions / instances of p
+    mR@K  = mean of R_p over the p that occur
 
 Predicates by how often training shows them: head, the most frequent that together make the first half of all instances; tail,
 those with fewer than `tail_below`; body, the rest. A method that is debiased too far gains in the tail and loses the head: so the
@@ -58,7 +59,7 @@ def recall_by_predicate(
 ) -> tuple[dict[str, float | None], list[dict[str, Any]]]:
     """(flat numbers, one row per predicate that occurs), fractions. `counts`: instances of each predicate in training.
 
-    numbers   mR@K, head-mR@K, body-mR@K, tail-mR@K (None for a group of which no predicate occurs), found@K: predicates with R_p > 0
+    numbers   mR@K, head-mR@K, body-mR@K, tail-mR@K (None if no predicate of the group occurs), found@K: predicates with R_p > 0
     rows      predicate, group, count (instances here), training (instances there), R@K
     """
     instances, found = matched_by_predicate(predictions, truth, at)
