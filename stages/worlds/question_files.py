@@ -23,6 +23,7 @@ from stages.worlds.settings import OPTIONS
 from stages.worlds.wording import Wording, candidate_tokens, question_tokens
 
 BLOCK = 128  # videos in memory at a time
+ANNOTATIONS = "annotations"
 REGION_CLIPS = 8  # of the published region files, of which every second is used
 TRUTH = pa.schema(
     [
@@ -94,9 +95,10 @@ class SplitFiles:
             pq.write_table(pa.Table.from_pylist(rows, schema=TRUTH), path, compression="zstd")
         if self.split != "train":
             grounding = records.grounding(self.settings, (one.asked for one in self.offered), self.videos)
-            records.write_json(self.root / "grounded" / f"gsub_{self.split}.json", grounding)
             times = records.frame_times(self.settings, self.videos)
-            records.write_json(self.root / "grounded" / f"frame2time_{self.split}.json", times)
+            for name in ("grounded", "choice"):
+                records.write_json(self.root / name / ANNOTATIONS / f"gsub_{self.split}.json", grounding)
+                records.write_json(self.root / name / ANNOTATIONS / f"frame2time_{self.split}.json", times)
 
     def ceilings(self) -> dict[str, dict[str, float]]:
         """Share of right answers of the ideal observer, by data set, with and without the back door."""
@@ -112,9 +114,9 @@ class SplitFiles:
 
     def _tables(self) -> dict[str, records.Table]:
         return {
-            "grounded": records.Table(self.root / "grounded" / f"{self.split}.csv", records.GROUNDED),
-            "choice": records.Table(self.root / "choice" / f"{self.split}.csv", records.CHOICE),
-            "open": records.Table(self.root / "open" / f"{self.split}.csv", records.OPEN, delimiter="\t"),
+            "grounded": records.Table(self.root / "grounded" / ANNOTATIONS / f"{self.split}.csv", records.GROUNDED),
+            "choice": records.Table(self.root / "choice" / ANNOTATIONS / f"{self.split}.csv", records.CHOICE),
+            "open": records.Table(self.root / "open" / ANNOTATIONS / f"{self.split}.csv", records.OPEN, delimiter="\t"),
         }
 
     def _files(self) -> dict[str, ArrayFile]:

@@ -1,11 +1,12 @@
 """A planted world with questions, on disk: three data sets about the same videos, each in the layout of its hosts.
 
-upstream/grounded   NExT-GQA: <split>.csv, gsub_<split>.json, frame2time_<split>.json (not for train), CLIPL/CLIPL_I_<split>.h5
-                    (vid, CLIPL_I); encoders/ (encoders.py)
-upstream/choice     NExT-QA: <split>.csv, vid_feat/app_mot_<split>.h5 (ids, feat), frames/<split>.h5 (ids, feat),
+upstream/grounded   NExT-GQA: annotations/<split>.csv, gsub_<split>.json, frame2time_<split>.json (not for train),
+                    CLIPL/CLIPL_I_<split>.h5 (vid, CLIPL_I); encoders/ (encoders.py)
+upstream/choice     NExT-QA: annotations/<split>.csv and the evidence of NExT-GQA beside them,
+                    vid_feat/app_mot_<split>.h5 (ids, feat), frames/<split>.h5 (ids, feat),
                     qas_bert/bert_ft_<split>.h5 (feat, row by row: question with each option), bert_q_<split>.h5 (question alone),
                     region_feat_n/acregion_8c<O>b_<split>.h5 (ids, feat, bbox)
-upstream/open       MSVD-QA: <split>.csv, frame_feat/msvd_appearance_res152_feat_<split>.h5 (ids, res152_features),
+upstream/open       MSVD-QA: annotations/<split>.csv, frame_feat/msvd_appearance_res152_feat_<split>.h5 (ids, res152_features),
                     mot_feat/msvd_motion_3dres152_feat_<split>.h5 (ids, 3dres152_features),
                     roberta/roberta_21_meanpool_<split>.h5 (feat, row by row)
     each also       truth/<split>.parquet: a row per question, what the world knows about it (question_truth.py)

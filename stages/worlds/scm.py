@@ -16,6 +16,7 @@ S scenes, P predicates, O objects, A actors, K events of one video. Times are se
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -66,12 +67,12 @@ class Video:
         """The published id."""
         return f"{self.split}_{self.index:05d}"
 
-    @property
+    @cached_property
     def spans(self) -> np.ndarray:
         """(K, 2) seconds."""
         return np.array([(event.start, event.end) for event in self.events])
 
-    @property
+    @cached_property
     def coverage(self) -> np.ndarray:
         """(K, T): the share of clip t that span k covers."""
         return coverage(self.spans, self.clips, self.duration / self.clips)
