@@ -44,6 +44,7 @@ from stages.predictions.pages import read_history, table
 from stages.predictions.submission import write_beside, write_json, write_jsonl
 from stages.tasks.task import Data, Finished, Split, load_task
 from stages.training.runs import HISTORY, WEIGHTS, RunError, RunRecord, load_run
+from stages.training.tokenising import EncoderError
 
 log = logging.getLogger("stages.evaluate")
 
@@ -165,7 +166,17 @@ def main(argv: list[str] | None = None) -> int:
         provenance = {"data_digest": digest, **found, "dataset": str(quality_report(args.samples)["dataset"])}
         page = page_of(args.name, record, splits, entry.evaluate, args.run, provenance)
         write(args.results, args.page, splits, metrics_of(splits, digest, entry.evaluate.primary), page, args.run / HISTORY)
-    except (ParamsError, VocabularyError, RunError, DatasetError, StoreError, PredictionError, InputError, LookupError) as error:
+    except (
+        ParamsError,
+        VocabularyError,
+        RunError,
+        DatasetError,
+        StoreError,
+        PredictionError,
+        InputError,
+        EncoderError,
+        LookupError,
+    ) as error:
         print(f"stages.evaluate: {error}", file=sys.stderr)
         return 2
     return 0

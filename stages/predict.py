@@ -45,6 +45,7 @@ from stages.predictions.timeline import draw
 from stages.tasks.moments import features, post_processing
 from stages.tasks.task import Data, Finished, Predicted, load_task
 from stages.training.runs import RunError, RunRecord, load_run
+from stages.training.tokenising import EncoderError
 
 BUDGET_BYTES = 2**31  # of resident features, where params.yaml has no entry for the run
 
@@ -262,7 +263,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         loaded = load(args)
         (run_splits if args.dataset else run_own)(loaded, args)
-    except (ParamsError, RunError, DatasetError, StoreError, VocabularyError, PredictionError, LookupError) as error:
+    except (
+        ParamsError,
+        RunError,
+        DatasetError,
+        StoreError,
+        VocabularyError,
+        PredictionError,
+        EncoderError,
+        LookupError,
+    ) as error:
         print(f"stages.predict: {error}", file=sys.stderr)
         return 2
     return 0

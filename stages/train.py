@@ -48,10 +48,11 @@ from stages.training.processes import Processes
 from stages.training.runs import WEIGHTS, RunError, RunRecord, load_weights, save_run, write_whole
 from stages.training.seeding import derived
 from stages.training.targets import TargetError
+from stages.training.tokenising import EncoderError
 
 KNOWN_ERRORS = (
     ParamsError, DatasetError, StoreError, DictionaryError, RunError, ResumeError, TargetError, TrainingError, PredictionError,
-    VocabularyError,
+    VocabularyError, EncoderError,
 )  # fmt: skip
 
 log = logging.getLogger(__name__)

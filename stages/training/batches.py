@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -50,6 +50,14 @@ class Feed(Protocol):
 
     def names(self, indices: Indices) -> list[str]:
         """The sample ids at these places, for messages."""
+
+
+@runtime_checkable
+class VaryingFeed(Feed, Protocol):
+    """A feed whose samples are read differently each time."""
+
+    def vary(self, indices: Indices, random: np.random.Generator) -> Any:
+        """As `batch`, for one step of training; everything that is drawn is drawn from `random`."""
 
 
 class MomentFeed:

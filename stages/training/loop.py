@@ -23,14 +23,14 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.method import Method
-from stages.training.batches import Feed, Indices, cut, shuffled
+from stages.training.batches import Feed, Indices, VaryingFeed, cut, shuffled
 from stages.training.checkpoints import Identity, Policy, Progress, ResumeFolder
 from stages.training.history import write_history
 from stages.training.optimisers import build_optimiser, clip, set_rate
 from stages.training.processes import Processes
 from stages.training.runs import CONFIG, HISTORY, WEIGHTS
 from stages.training.schedules import learning_rate, reductions_so_far
-from stages.training.seeding import seed_step
+from stages.training.seeding import derived, seed_step
 from stages.training.settings import Recipe
 from stages.training.watch import Meter, NonFiniteError, first_non_finite, tracing
 
@@ -198,7 +198,7 @@ class Training:
         share = self.processes.share(indices)
         count = min(self.settings.accumulate, len(indices) // self.processes.count)
         for number, part in enumerate(np.array_split(share, count)):
-            batch = self.feed.batch(part).to(self.processes.device)
+            batch = self._batch(part, step, number).to(self.processes.device)
             generator = seed_step(self.seed, self.processes.device, step, number, self.processes.rank)
             self.model.observe(batch)
             weight = len(part) / len(indices)
@@ -207,6 +207,12 @@ class Training:
                 # averaged over the processes afterwards, hence the factor
                 self.scaler.scale(losses[TOTAL] * (weight * self.processes.count)).backward()
             yield weight * self.processes.count, losses
+
+    def _batch(self, part: Indices, *place: int) -> Any:
+        """The samples as they are read at this place of the training: step, part of the batch, and this process."""
+        if isinstance(self.feed, VaryingFeed):
+            return self.feed.vary(part, np.random.default_rng(derived(self.seed, "texts", *place, self.processes.rank)))
+        return self.feed.batch(part)
 
     def _losses(self, step: int, batch: Any, draws: Any) -> dict[str, Tensor]:
         if not self.debug_nan:

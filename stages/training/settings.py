@@ -148,6 +148,34 @@ class Train:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Texts:
+    """How a run that reads words reads its questions: `features.texts`.
+
+    answer_tokens, question_tokens   longest text of a question with an option, and of a question alone
+    paraphrase, same_video, foreign_answers   probabilities of what training varies (stages/training/question_draws.py)
+    paraphrases                      file below data/raw/<dataset>/ with other wordings; null: there are none
+    """
+
+    answer_tokens: int
+    question_tokens: int
+    paraphrase: float
+    same_video: float
+    foreign_answers: float
+    paraphrases: str | None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        chances = {name: getattr(self, name) for name in ("paraphrase", "same_video", "foreign_answers")}
+        _refuse(
+            [
+                (min(self.answer_tokens, self.question_tokens) >= 3, "answer_tokens and question_tokens must be at least 3"),
+                *((0 <= value <= 1, f"{name} is {value}, must be a probability") for name, value in chances.items()),
+                (self.paraphrase == 0 or self.paraphrases is not None, "paraphrase needs a file of paraphrases"),
+            ]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe(Optim, Train):
     """The whole of a training, flat."""
 

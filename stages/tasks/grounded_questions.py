@@ -1,0 +1,321 @@
+"""Task "grounded_questions": a question with options on a video, answered together with the moment that shows the answer.
+
+batch models.batch.GroundedQuestions -> models.batch.GroundedAnswer -> records of stages/predictions/grounded_questions.py
+
+Methods read words, not features of words: a run names a text encoder (features.encoder) and how its texts are made
+(features.texts). Moments are never learnt from, only scored.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.backbones.frozenbilm import Deberta
+from models.batch import GroundedAnswer
+from models.method import Method
+from stages.confounders.files import read_rows
+from stages.confounders.graph_files import read_graphs
+from stages.datasets.samples import read_samples, training_split
+from stages.datasets.schema import DatasetError, QuestionSample
+from stages.features.streams import Streams
+from stages.metrics.grounded_report import Pointed, headline, moments, numbers, thresholds
+from stages.metrics.question_report import Asked, accuracies, groups
+from stages.metrics.report import Numbers, SplitReport
+from stages.params import Run
+from stages.predictions.grounded_questions import examples, frame_times, predict, published, record
+from stages.predictions.guesses import frequent
+from stages.predictions.settings import GroundedEvaluate
+from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
+from stages.training.grounded_questions import GroundedFeed, Reader, asked
+from stages.training.loop import TrainingError, Validate
+from stages.training.paraphrases import read_paraphrases
+from stages.training.question_draws import QuestionPool, Tricks
+from stages.training.tokenising import FOLDER, EncoderError, Tokeniser, tokenizer_files
+
+WEIGHTS = "model.safetensors"
+SHOWN = 6
+
+log = logging.getLogger(__name__)
+
+
+def prepare(run: Run, inputs: Inputs, device: torch.device) -> Prepared:
+    """Batches whose texts are drawn anew each time, answers and moments of the selection samples, the pretrained encoder.
+
+    Raises TrainingError or EncoderError: nothing to train on, an encoder that is not there or does not fit.
+    """
+    encoder = _encoder(run, inputs)
+    samples = training_split(inputs.samples, QuestionSample, min_duration=run.train.min_duration, selection=run.train.selection)
+    streams = Streams(inputs.features, {"video": run.features.video}, needed=("video",))
+    training, chosen = (_with_features(part, streams) for part in samples)
+    if not training:
+        raise TrainingError(f"{inputs.samples}: none of its training questions has features in the stores of this run")
+    reader = _reader(run.model, run, Tokeniser(encoder))
+    ids = [sample.video_id for sample in (*training, *chosen)]
+    video = streams.fused("video", ids, budget_bytes=run.train.budget_bytes, device=device, normalise=False)
+    asks = run.model.variant != "posthoc" and run.model.vq_weight > 0
+    feed = GroundedFeed(training, video, reader, pool=_pool(run, inputs, training), asks=asks)
+    selection = GroundedFeed(chosen, video, reader)
+    return Prepared(
+        feed=feed,
+        validate=_validation(selection, run.evaluate, run.model, device) if chosen else None,
+        rows=_confounders(run, inputs),
+        files=tokenizer_files(encoder),
+        begin=lambda model: _load_encoder(model, run, encoder),
+    )
+
+
+def _encoder(run: Run, inputs: Inputs) -> Path:
+    if run.features.encoder is None or run.features.texts is None:
+        raise TrainingError(f"{run.method} reads words: give features.encoder and features.texts of the run")
+    if inputs.raw is None:
+        raise TrainingError(
+            f"the text encoder {run.features.encoder} lies among the published files: give --raw data/raw/<dataset>"
+        )
+    return inputs.raw / run.features.encoder
+
+
+def _reader(model: Any, entry: Run, tokeniser: Tokeniser) -> Reader:
+    """How the texts of a run become tokens; `model` is the method's Config.
+
+    Raises TrainingError if the words that a language model fills in are others than those of its tokenizer.
+    """
+    prompts = isinstance(model.text, Deberta)
+    if entry.features.texts is None:
+        raise TrainingError(f"{entry.method} reads words: give features.texts of the run")
+    if prompts:
+        found = (tokeniser.mask_id, (tokeniser.id("\u2581Yes"), tokeniser.id("\u2581No")))
+        told = (model.text.mask_token_id, tuple(model.text.yes_no_token_ids))
+        if found != told:
+            raise TrainingError(
+                f"model.text: mask_token_id and yes_no_token_ids are {told}, but in its tokenizer they are {found}; set these"
+            )
+    return Reader(
+        tokeniser=tokeniser, texts=entry.features.texts, prompts=prompts, full=not prompts and not model.rules.mask_pads
+    )
+
+
+def _pool(run: Run, inputs: Inputs, training: Sequence[QuestionSample]) -> QuestionPool:
+    texts = run.features.texts
+    assert texts is not None
+    paraphrases = {}
+    if texts.paraphrases is not None and inputs.raw is not None:
+        paraphrases = read_paraphrases(inputs.raw / texts.paraphrases)
+    tricks = Tricks(paraphrase=texts.paraphrase, same_video=texts.same_video, foreign_answers=texts.foreign_answers)
+    return QuestionPool([asked(sample) for sample in training], paraphrases=paraphrases, tricks=tricks)
+
+
+def _confounders(run: Run, inputs: Inputs) -> dict[str, Tensor]:
+    """The dictionaries that the method is going to use; the others stay unread."""
+    out = {}
+    if run.model.variant == "cra" and run.model.front_door:
+        out["video"] = torch.from_numpy(read_rows(inputs.confounders["video"]))
+    if run.model.variant == "cra" and run.model.rules.backdoor_on_query:
+        out["query"] = torch.from_numpy(read_graphs(inputs.confounders["query"]))
+    return out
+
+
+def _load_encoder(model: Any, run: Run, encoder: Path) -> None:
+    """Weights of the pretrained text encoder into the model.
+
+    Raises EncoderError: a file that is not there or damaged, or other sizes than those of `model.text`.
+    """
+    path = encoder / WEIGHTS
+    try:
+        state = load_file(path)
+    except FileNotFoundError:
+        raise EncoderError(f"{path}: no such file; fetch the encoder in the safetensors format") from None
+    except SafetensorError as error:
+        raise EncoderError(f"{path}: not a complete safetensors file ({error}); fetch it again") from error
+    try:
+        model.load_pretrained(state)
+    except RuntimeError as error:
+        sizes = ", ".join(f"{name} {value}" for name, value in asdict(run.model.text).items())
+        raise EncoderError(f"{path}: does not fit model.text ({sizes}): {str(error)[:300]}") from error
+
+
+def _with_features(samples: Sequence[QuestionSample], streams: Streams) -> list[QuestionSample]:
+    kept = [sample for sample in samples if streams.has("video", sample.video_id)]
+    if len(kept) < len(samples):
+        there = {sample.sample_id for sample in kept}
+        first = next(sample.sample_id for sample in samples if sample.sample_id not in there)
+        log.warning(
+            "%d of %d questions have no features and are left out, the first is %s", len(samples) - len(kept), len(samples), first
+        )
+    return kept
+
+
+def _validation(feed: GroundedFeed, settings: GroundedEvaluate, model: Any, device: torch.device) -> Validate:
+    """Accuracy, and where evidence is known how well the moments fit it."""
+
+    def validate(method: Method) -> dict[str, float]:
+        found = predict(method, feed, batch_size=settings.batch_size, device=device, label="validation")
+        rows = _records(feed, found, settings, model)
+        right = [bool(row["correct"]) for row in rows]
+        return {"Acc": 100 * float(np.mean(right)), **headline(_pointed(feed.samples, rows))}
+
+    return validate
+
+
+def _records(feed: GroundedFeed, found: Sequence[GroundedAnswer], settings: GroundedEvaluate, model: Any) -> list[Record]:
+    """Records of the answers; `model` is the method's Config."""
+    out = []
+    for sample, one in zip(feed.samples, found, strict=True):
+        three = moments(
+            None if one.span is None else one.span.tolist(),
+            one.weights.tolist(),
+            frame_times(sample, len(one.weights)),
+            sample.duration,
+            merge=settings.merge,
+            first_frame=model.rules.search_first_frame,
+        )
+        out.append(record(sample, one, three))
+    return out
+
+
+def _pointed(samples: Sequence[QuestionSample], rows: Sequence[Record]) -> list[Pointed]:
+    """The questions whose evidence is known."""
+    return [
+        Pointed(
+            key=sample.sample_id,
+            evidence=sample.spans,
+            right=bool(row["correct"]),
+            moments={name: row[name] for name in ("pre_hoc", "post_hoc", "merge")},
+        )
+        for sample, row in zip(samples, rows, strict=True)
+        if sample.spans
+    ]
+
+
+def _feed(finished: Finished, entry: Run, data: Data, samples: Sequence[QuestionSample]) -> tuple[GroundedFeed, Streams]:
+    """The samples that have features, read with the run's own tokenizer.
+
+    Raises DatasetError if none has.
+    """
+    names = finished.record.features.get("video") or entry.features.video
+    streams = Streams(data.features, {"video": names}, needed=("video",))
+    kept = _with_features(samples, streams)
+    if not kept:
+        raise DatasetError(f"{data.samples}: none of {len(samples)} questions has features in the stores of this run")
+    ids = [sample.video_id for sample in kept]
+    video = streams.fused("video", ids, budget_bytes=finished.budget_bytes, device=finished.device, normalise=False)
+    reader = _reader(finished.model.config, entry, Tokeniser(finished.folder / FOLDER))
+    return GroundedFeed(kept, video, reader), streams
+
+
+def results(finished: Finished, entry: Run, data: Data) -> Results:
+    """Every split; the answers that were trained on are what the guesses know."""
+    settings: GroundedEvaluate = entry.evaluate
+    training, _ = training_split(data.samples, QuestionSample, selection=entry.train.selection)
+    splits: list[Split] = []
+    recipes: dict[str, str] = {}
+    for name in settings.splits:
+        samples = read_samples(data.samples, name, QuestionSample)
+        feed, streams = _feed(finished, entry, data, samples)
+        recipes = streams.recipes()
+        rows = _predict(finished, feed, settings, name)
+        there = {sample.sample_id for sample in feed.samples}
+        report: SplitReport | None = None
+        trivial: dict[str, Numbers] = {}
+        if all(sample.answer is not None for sample in feed.samples):
+            report, trivial = _report(finished, feed, rows, settings, training, name)
+        splits.append(
+            Split(
+                name=name,
+                samples=feed.samples,
+                predictions=rows,
+                dropped=[sample.sample_id for sample in samples if sample.sample_id not in there],
+                report=report,
+                baselines=trivial,
+                examples=examples(feed.samples, rows, split=name, chosen=settings.examples),
+                files=published(feed.samples, rows),
+            )
+        )
+    return Results(splits=splits, recipes=recipes)
+
+
+def _predict(finished: Finished, feed: GroundedFeed, settings: GroundedEvaluate, label: str) -> list[Record]:
+    found = predict(finished.model, feed, batch_size=settings.batch_size, device=finished.device, label=label)
+    return _records(feed, found, settings, finished.model.config)
+
+
+def _report(
+    finished: Finished,
+    feed: GroundedFeed,
+    rows: Sequence[Record],
+    settings: GroundedEvaluate,
+    training: Sequence[QuestionSample],
+    label: str,
+) -> tuple[SplitReport, dict[str, Numbers]]:
+    """Answers, moments and both; the same for those who look at nothing, or at another video."""
+    found = [
+        Asked(
+            video=sample.video_id,
+            question_id=sample.question_id,
+            question=sample.question,
+            type=sample.type,
+            duration=sample.duration,
+            prediction=row["prediction"] if not row["correct"] else row["answer"],  # two options may read the same
+            answer=row["answer"],
+        )
+        for sample, row in zip(feed.samples, rows, strict=True)
+    ]
+    pointed = {one.key: one for one in _pointed(feed.samples, rows)}
+    metrics: Numbers = {**accuracies(found, settings.convention), **numbers(list(pointed.values()))}
+
+    def further(places: Sequence[int]) -> dict[str, float]:
+        keys = [feed.samples[place].sample_id for place in places]
+        values = headline([pointed[key] for key in keys if key in pointed])
+        return {name: values[name] for name in ("Acc&GQA", "mIoP", "mIoU") if name in values}
+
+    trivial = _guesses(feed, training)
+    if settings.blind:
+        names = [sample.video_id for sample in feed.samples]
+        shifted = _foreign(names)
+        elsewhere = GroundedFeed(feed.samples, feed.video, feed.reader, videos=shifted)
+        blind = _predict(finished, elsewhere, settings, f"{label}, another video")
+        trivial["the model on another video"] = {"Acc": 100 * float(np.mean([row["correct"] for row in blind]))}
+    report = SplitReport(metrics, thresholds(list(pointed.values())), groups(found, settings.convention, further))
+    return report, trivial
+
+
+def _foreign(videos: Sequence[str]) -> list[str]:
+    """For each question the next video in the list of different ones: never its own, where there are two."""
+    distinct = list(dict.fromkeys(videos))
+    following = dict(zip(distinct, [*distinct[1:], distinct[0]], strict=True))
+    return [following[video] for video in videos]
+
+
+def _guesses(feed: GroundedFeed, training: Sequence[QuestionSample]) -> dict[str, Numbers]:
+    """The most frequent answer, pointing at the whole video."""
+    out: dict[str, Numbers] = {}
+    for name, by_type in (("most frequent answer", False), ("most frequent by type", True)):
+        right = frequent(feed.samples, training, by_type=by_type)
+        whole = [
+            Pointed(key=sample.sample_id, evidence=sample.spans, right=hit, moments={"post_hoc": (0.0, sample.duration)})
+            for sample, hit in zip(feed.samples, right, strict=True)
+            if sample.spans and sample.duration
+        ]
+        out[f"{name}, whole video"] = {"Acc": 100 * float(np.mean(right)), **headline(whole)}
+    return out
+
+
+def predicted(finished: Finished, entry: Run | None, data: Data, split: str, settings: GroundedEvaluate | None) -> Predicted:
+    """Raises EncoderError for a run that params.yaml does not know: how its texts are made is said there alone."""
+    if entry is None or settings is None:
+        raise EncoderError(
+            f"{finished.folder}: params.yaml has no entry {finished.record.run!r} that says how its texts are made; "
+            "name one with --settings"
+        )
+    feed, _ = _feed(finished, entry, data, read_samples(data.samples, split, QuestionSample))
+    rows = _predict(finished, feed, settings, split)
+    return Predicted(samples=feed.samples, records=rows, examples=examples(feed.samples, rows, split=split, chosen=SHOWN))
