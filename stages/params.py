@@ -22,6 +22,7 @@ from stages.confounders.settings import Dictionary, Graphs
 from stages.features.settings import Feature, VocabularyEntry
 from stages.parameters.strict import ParamsError, lookup, nearest, parse, parse_value, shown
 from stages.predictions.settings import Evaluate, GroundedEvaluate, QuestionEvaluate, WeakEvaluate
+from stages.relations.settings import RelationEvaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
 from stages.training.settings import Optim, Recipe, Texts, Train
@@ -36,7 +37,7 @@ __all__ = [
 DEFAULT_FILE = Path("params.yaml")
 EVALUATIONS: dict[str, type[Any]] = {  # by task
     "moments": Evaluate,
-    "weak_moments": WeakEvaluate,
+    "weak_moments": WeakEvaluate, "relations": RelationEvaluate,
     "questions": QuestionEvaluate,
     "grounded_questions": GroundedEvaluate,
 }

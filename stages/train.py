@@ -113,7 +113,9 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
 
 def _recipe(record: RunRecord, evaluate: Any) -> dict[str, Any]:
     """What decides the result: the record, and how the validation turns windows into predictions."""
-    fields = ("batch_size", "top", "nms_threshold", "rounding_unit", "rounding", "masks", "vote")
+    moments = ("top", "nms_threshold", "rounding_unit", "rounding", "masks", "vote")
+    relations = ("per_pair", "per_segment", "associated", "first_score_one", "kept", "decimals", "recall_at", "tail_below")
+    fields = ("batch_size", *moments, *relations)
     told = {name: getattr(evaluate, name) for name in fields if hasattr(evaluate, name)}
     return dataclasses.asdict(record) | {"validation": told}
 

@@ -30,19 +30,24 @@ def ranked(predictions: Sequence[Relation]) -> list[Relation]:
     return sorted(predictions, key=lambda relation: -(relation.score or 0.0))
 
 
-def hits(predictions: Sequence[Relation], truth: Sequence[Relation]) -> NDArray[np.bool_]:
-    """(P,) which ranked predictions find a true relation no better one has: same triplet, largest overlap of at least 0.5."""
+def hits(predictions: Sequence[Relation], truth: Sequence[Relation], least: float = OVERLAP) -> NDArray[np.bool_]:
+    """(P,) which ranked predictions find a true relation that no better one has: see `matches`."""
+    return matches(predictions, truth, least) >= 0
+
+
+def matches(predictions: Sequence[Relation], truth: Sequence[Relation], least: float = OVERLAP) -> NDArray[np.int64]:
+    """(P,) which true relation each ranked prediction finds: same triplet, largest overlap of at least `least`; -1: none."""
     free = [True] * len(truth)
-    out = np.zeros(len(predictions), dtype=np.bool_)
+    out = np.full(len(predictions), -1, dtype=np.int64)
     for place, prediction in enumerate(predictions):
-        best, found = OVERLAP, None
+        best, found = least, None
         for index, relation in enumerate(truth):
             if free[index] and relation.triplet == prediction.triplet:
                 value = overlap(prediction, relation)
                 if value > best or (found is None and value >= best):
                     best, found = value, index
         if found is not None:
-            free[found], out[place] = False, True
+            free[found], out[place] = False, found
     return out
 
 
@@ -62,14 +67,18 @@ def tagging_precision(predictions: Sequence[Relation], truth: Sequence[Relation]
     return sum(triplet in known for triplet in distinct) / len(distinct) if distinct else 0.0
 
 
-def relation_scores(predictions: Mapping[str, Sequence[Relation]], truth: Mapping[str, Sequence[Relation]]) -> dict[str, float]:
+def relation_scores(
+    predictions: Mapping[str, Sequence[Relation]],
+    truth: Mapping[str, Sequence[Relation]],
+    recall_at: Sequence[int] = RECALL_AT,
+) -> dict[str, float]:
     """mAP, R@50, R@100, P@1, P@5, P@10 as fractions over the videos of `truth` that have a relation, at least one of them."""
     videos = [video for video, relations in truth.items() if relations]
     ordered = {video: ranked(predictions.get(video, ())) for video in videos}
     found = {video: hits(ordered[video], truth[video]) for video in videos}
     positives = sum(len(truth[video]) for video in videos)
     out = {"mAP": sum(average_precision(found[video], len(truth[video])) for video in videos) / len(videos)}
-    out |= {f"R@{n}": float(sum(found[video][:n].sum() for video in videos)) / positives for n in RECALL_AT}
+    out |= {f"R@{n}": float(sum(found[video][:n].sum() for video in videos)) / positives for n in recall_at}
     out |= {
         f"P@{n}": sum(tagging_precision(ordered[video], truth[video], n) for video in videos) / len(videos) for n in PRECISION_AT
     }
