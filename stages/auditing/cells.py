@@ -16,7 +16,6 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -120,10 +119,10 @@ class _Running:
                 self._processes.discard(process)
 
     def end(self) -> None:
-        """Interrupt all: a training then keeps its last state."""
+        """Terminate all: SIGINT may be ignored in them, where a shell started this in the background."""
         with self._lock:
             for process in self._processes:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
 
 
 def _work(cell: Cell, running: _Running, stop: threading.Event, cwd: Path | None) -> None:

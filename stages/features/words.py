@@ -95,6 +95,7 @@ class Sentences:
         share = np.exp(raw, dtype=np.float32) * mask
         with np.errstate(invalid="ignore"):
             share /= share.sum(axis=1, keepdims=True)
+        self._content = raw == CONTENT
         self._classes, self._mask, self._hiding = (torch.from_numpy(x) for x in (table, mask, np.nan_to_num(share)))
 
     def __contains__(self, item: object) -> bool:
@@ -103,6 +104,21 @@ class Sentences:
     def length(self, item: str) -> int:
         """Kept words of a sentence."""
         return int(self.lengths[self._position[item]])
+
+    @property
+    def ids(self) -> list[str]:
+        """All of them, in order."""
+        return list(self._position)
+
+    def words(self, item: str) -> list[int]:
+        """Classes of the kept words of a sentence."""
+        found: list[int] = self._classes[self._position[item], : self.length(item)].tolist()
+        return found
+
+    def content(self, ids: Sequence[str]) -> NDArray[np.bool_]:
+        """Which words are content words, (B, L); L is the longest of all sentences."""
+        found: NDArray[np.bool_] = self._content[[self._position[item] for item in ids]]
+        return found
 
     def batch(self, ids: Sequence[str]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Vectors (B, L, D), mask (B, L) bool, classes (B, L) int64, hiding (B, L); L is the longest of the batch."""

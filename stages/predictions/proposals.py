@@ -7,7 +7,7 @@ on the order; several draws can be averaged.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,28 +67,43 @@ def predict(
 
 
 def reconstruction_rates(
-    model: Method, feed: Feed, *, batch_size: int, seed: int, device: torch.device | str = "cpu", label: str = ""
+    model: Method,
+    feed: Feed,
+    *,
+    batch_size: int,
+    seed: int,
+    kinds: Mapping[str, NDArray[np.bool_]],
+    device: torch.device | str = "cpu",
+    label: str = "",
 ) -> dict[str, float]:
     """Share of words reconstructed right, percent: from the best proposal, and abnormally, from what lies beside it.
 
     "before" is the plain prediction, "after" the one from which the query's own share is subtracted, where the method does that.
+    kinds      words of all samples of the feed to be told apart, name -> (Q, L): "abnormal reconstruction after, <name> words"
     """
-    right: dict[str, int] = {}
-    words = 0
+    right: dict[tuple[str, str], int] = {}
+    words: dict[str, int] = {}
     bar = tqdm(total=len(feed.samples), desc=label or None, unit="query", dynamic_ncols=True, mininterval=0.5, leave=None)
     with torch.inference_mode(), bar:
         for places, batch in feed.epoch(batch_size):
             there = batch.to(device)
             drawn = [generators(seed, feed.samples[place].sample_id, 1)[0] for place in places]
             found = model.reconstructions(there, model.draw_each(there, drawn))  # type: ignore[operator]
-            words += int(there.word_mask.sum())
-            for name, value in found.items():
-                right[name] = right.get(name, 0) + int(value.sum())
+            length = there.word_mask.shape[1]
+            sorts = {"": batch.word_mask.numpy()} | {f", {kind} words": of[places, :length] for kind, of in kinds.items()}
+            for kind, those in sorts.items():
+                words[kind] = words.get(kind, 0) + int(those.sum())
+                for name, value in found.items():
+                    right[name, kind] = right.get((name, kind), 0) + int((value.cpu().numpy() & those).sum())
             bar.update(len(places))
-    rates = {name: 100 * count / words for name, count in right.items()}
-    times = dict.fromkeys(name.partition(".")[2] for name in rates)
-    out = {f"normal reconstruction {when}": rates[f"positive.{when}"] for when in times}
-    return out | {f"abnormal reconstruction {when}": (rates[f"left.{when}"] + rates[f"right.{when}"]) / 2 for when in times}
+    rates = {(name, kind): 100 * count / words[kind] for (name, kind), count in right.items() if words[kind]}
+    out: dict[str, float] = {}
+    for name, kind in rates:
+        side, _, when = name.partition(".")
+        if side == "positive":
+            out[f"normal reconstruction {when}{kind}"] = rates[name, kind]
+            out[f"abnormal reconstruction {when}{kind}"] = (rates[f"left.{when}", kind] + rates[f"right.{when}", kind]) / 2
+    return out
 
 
 def windows(spans: NDArray[np.floating[Any]], answers: NDArray[np.floating[Any]], durations: Sequence[float]) -> list[list[Any]]:

@@ -20,6 +20,7 @@ from stages.auditing.outcomes import Outcomes, reached
 from stages.datasets.ground_truth import fractions
 from stages.datasets.samples import quality_report, read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
+from stages.features.guesses import Guesses, word_kinds
 from stages.features.resample import Resampled
 from stages.features.store import FeatureStore
 from stages.features.vocabularies import read_sentences
@@ -87,6 +88,19 @@ def _validation(feed: DescriptionFeed, run: Run, device: torch.device) -> Valida
 
 
 @dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the training split says by itself: windows (n, 2) for trivial baselines, and which words follow which."""
+
+    windows: NDArray[Any]
+    guesses: Guesses
+
+
+def _spoken(vocabulary: Path, split: str) -> list[list[int]]:
+    texts = read_sentences(vocabulary, split)
+    return [texts.words(item) for item in texts.ids]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Predictor:
     """A run that proposes instead of predicting: its model on `device`, the stores it reads, its vocabulary file."""
 
@@ -121,15 +135,21 @@ class Predictor:
             for row, sample, rows in zip(found, feed.samples, answers, strict=True)
         ]
 
-    def split(self, name: str, samples: Sequence[MomentSample], settings: WeakEvaluate, training: NDArray[Any]) -> Split:
-        """Predict one split and score it; `training` (n, 2) are the windows that the baselines may know."""
+    def split(self, name: str, samples: Sequence[MomentSample], settings: WeakEvaluate, known: Known) -> Split:
+        """Predict one split and score it."""
         feed = self.feed(name, samples)
         predictions = self.propose(name, feed, settings)
         spans, truth = ranked_spans(predictions), fractions(feed.samples)
         metrics: Numbers = dict(numbers(spans, truth, settings.vote))
         if settings.abnormal:
             metrics |= reconstruction_rates(
-                self.model, feed, batch_size=settings.batch_size, seed=self.seed, device=self.device, label=name
+                self.model,
+                feed,
+                batch_size=settings.batch_size,
+                seed=self.seed,
+                kinds=word_kinds(known.guesses, read_sentences(self.vocabulary, name), [one.sample_id for one in feed.samples]),
+                device=self.device,
+                label=name,
             )
         kept = {sample.sample_id for sample in feed.samples}
         return Split(
@@ -138,7 +158,7 @@ class Predictor:
             predictions=predictions,
             dropped=[sample.sample_id for sample in samples if sample.sample_id not in kept],
             report=SplitReport(metrics, recall(spans, truth, settings.vote), groups(spans, truth, settings.vote)),
-            baselines={label: dict(values) for label, values in baselines(training, truth, settings.baseline_seed).items()},
+            baselines={label: dict(values) for label, values in baselines(known.windows, truth, settings.baseline_seed).items()},
             examples=examples(feed.samples, predictions, split=name, fps=CLIP_RATE, chosen=settings.examples),
         )
 
@@ -172,9 +192,12 @@ def _seed(record: RunRecord, entry: Run) -> int:
 def results(finished: Finished, entry: Run, data: Data) -> Results:
     """Every split; the windows that were trained on are what the baselines know."""
     predictor, settings = _predictor(finished, entry, data), entry.evaluate
-    training = fractions(training_split(data.samples, selection=entry.train.selection)[0])
+    known = Known(
+        windows=fractions(training_split(data.samples, selection=entry.train.selection)[0]),
+        guesses=Guesses(_spoken(predictor.vocabulary, quality_report(data.samples)["train"])),
+    )
     return Results(
-        splits=[predictor.split(name, read_samples(data.samples, name), settings, training) for name in settings.splits],
+        splits=[predictor.split(name, read_samples(data.samples, name), settings, known) for name in settings.splits],
         recipes={store.path.stem: store.info.recipe for store in predictor.stores},
     )
 

@@ -143,13 +143,13 @@ def records(split: str, videos: int) -> list[dict[str, Any]]:
     return out
 
 
-def make(folder: Path, *, videos: int = 24) -> Workspace:
-    """A data set of `videos` training videos and a few of a test split; dictionaries of random rows."""
+def make(folder: Path, *, videos: int = 24, tests: tuple[str, ...] = ("iid",)) -> Workspace:
+    """A data set of `videos` training videos and a few of every test split; dictionaries of random rows."""
     work = Workspace(folder)
     raw = folder / "raw"
     (raw / "annotations").mkdir(parents=True)
     everything = []
-    for split, count in (("train", videos), ("iid", 6)):
+    for split, count in (("train", videos), *((split, 6) for split in tests)):
         rows = records(split, count)
         everything += rows
         (raw / "annotations" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -158,7 +158,7 @@ def make(folder: Path, *, videos: int = 24) -> Workspace:
     lengths = {row["vid"]: int(row["duration"] * FPS) for row in everything}
     for name in ("clip", "slowfast"):
         write_store(work.features, name, {vid: random.normal(size=(lengths[vid], WIDTHS[name])) for vid in sorted(lengths)})
-    queries = sorted(str(row["qid"]) for row in everything)
+    queries = sorted({str(row["qid"]) for row in everything})
     write_store(work.features, "words", {qid: random.normal(size=(3 + int(qid) % 4, WIDTHS["words"])) for qid in queries})
     for stream, width in (("video", WIDTHS["clip"] + WIDTHS["slowfast"]), ("query", WIDTHS["words"])):
         rows_of = random.normal(size=(4, width)).astype(np.float32)

@@ -62,6 +62,16 @@ def test_a_failure_is_told_with_the_end_of_its_log_and_leaves_the_complete_cells
     assert not bad.is_complete
 
 
+def test_a_failure_ends_what_is_under_way(tmp_path):
+    slow = cell(tmp_path, script="import time; time.sleep(60)")
+    bad = cell(tmp_path, seed=1, script="import time; time.sleep(1); raise SystemExit(1)")
+    start = time.monotonic()
+    with pytest.raises(AuditError, match="full/1"):
+        run_cells([slow, bad], jobs=2, label="test")
+    assert time.monotonic() - start < 30
+    assert not slow.is_complete
+
+
 def test_cells_of_variants_that_are_gone_are_removed(tmp_path):
     kept, gone, seed = cell(tmp_path), cell(tmp_path, variant="old"), cell(tmp_path, seed=7)
     run_cells([kept, gone, seed], jobs=1, label="test")

@@ -1,0 +1,136 @@
+"""The stage `audit` on two dozen random videos: cells through the real stages, what is kept, what is made of them."""
+
+import json
+import shutil
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from stages import audit, vocabulary
+from stages.params import load_params
+from tests.stages import tiny
+from tests.stages.test_weak_line import EVALUATE, MODEL, OPTIM, TRAIN, WORDS
+
+PLACES = {"samples", "features", "raw"}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """One data set with two test splits, CCR as a run and its audit, one epoch and two seeds."""
+    made = tiny.make(tmp_path_factory.mktemp("audit"), videos=12, tests=("iid", "interventional"))
+    content = yaml.safe_load(made.params.read_text())
+    words = made.folder / "words.npz"
+    splits = {"splits": ["iid", "interventional"]}
+    weak = content["runs"]["tiny"] | {
+        "method": "ccr",
+        "features": {"video": ["clip", "slowfast"], "query": [], "clips": 16},
+        "confounders": {"video": str(made.params), "query": str(words)},
+        "model": MODEL,
+        "optim": OPTIM,
+        "train": TRAIN | {"epochs": 1},
+        "evaluate": EVALUATE | splits,
+    }
+    content["vocabularies"] = {"tiny": WORDS}
+    content["runs"] = {"weak": weak}
+    common = {"seeds": [0, 1], "splits": {"reversed": None}, "resamples": 100}
+    numbers = ["abnormal reconstruction after", "R@1,mIoU"]
+    content["audits"] = {
+        "weak": common
+        | {
+            "run": "weak",
+            **both(weak),
+            "variants": {"base": {"method": "cpl"}, "full": {}},
+            "measures": ["R1@0.5", "IoU"],
+            "numbers": numbers,
+        },
+    }
+    made.params.write_text(yaml.safe_dump(content))
+    arguments = ["--name", "tiny", "--samples", made.samples, "--raw", made.folder / "raw", "--out", words]
+    assert vocabulary.main([*map(str, arguments), "--params", str(made.params)]) == 0
+    for name in PLACES:
+        (made.folder / "all" / name).mkdir(parents=True)
+        (made.folder / "all" / name / "tiny").symlink_to(made.folder / name)
+    return made
+
+
+def both(run):
+    data = {"dataset": run["dataset"], "confounders": run["confounders"]}
+    return {"data": data, "unbiased": data}
+
+
+def run(work, name, *more):
+    places = [part for place in sorted(PLACES) for part in (f"--{place}", work.folder / "all" / place)]
+    out = work.folder / name
+    arguments = ["--name", name, *places, "--out", out, "--params", work.params, *more]
+    return audit.main([*map(str, arguments)]), out
+
+
+@pytest.fixture(scope="module")
+def weak(work):
+    code, out = run(work, "weak", "--jobs", "2")
+    assert code == 0, (out / "cells").exists() and [path.read_text() for path in out.rglob("log.txt")]
+    return out
+
+
+def test_every_cell_is_a_run_with_results_of_its_own(weak):
+    for variant, method in (("base", "cpl"), ("full", "ccr")):
+        for seed in (0, 1):
+            config = json.loads((weak / "cells" / variant / str(seed) / "run" / "config.json").read_text())
+            assert (config["method"], config["seed"]) == (method, seed)
+            assert (weak / "cells" / variant / str(seed) / "results" / "metrics.json").is_file()
+
+
+def test_outcomes_have_a_row_per_cell_split_and_query(weak):
+    table = pq.read_table(weak / "outcomes.parquet")
+    assert table.num_rows == 2 * 2 * 2 * 12
+    assert {"R1@0.5", "R5@0.5", "IoU"} <= set(table.column_names)
+
+
+def test_levels_are_the_means_of_what_the_evaluations_say(weak):
+    metrics = json.loads((weak / "metrics.json").read_text())
+    told = [json.loads((weak / f"cells/full/{seed}/results/metrics.json").read_text()) for seed in (0, 1)]
+    assert metrics["full.iid.IoU"] == pytest.approx(sum(one["iid.R@1,mIoU"] for one in told) / 2, abs=1e-4)
+    assert metrics["full.iid.R@1,mIoU"] == pytest.approx(metrics["full.iid.IoU"], abs=1e-4)
+    gap = metrics["full.iid.R1@0.5"] - metrics["full.interventional.R1@0.5"]
+    assert metrics["full.gap.R1@0.5"] == pytest.approx(gap, abs=1e-4)
+    assert metrics["full.gain.IoU.low"] <= metrics["full.gain.IoU"] <= metrics["full.gain.IoU.high"]
+    assert "full.iid.abnormal reconstruction after.seed_sd" in metrics
+
+
+def test_a_second_audit_keeps_every_cell_and_writes_the_same(work, weak, caplog):
+    before = {path: path.stat().st_mtime_ns for path in weak.rglob("model.safetensors")}
+    content = (weak / "metrics.json").read_bytes(), (weak / "outcomes.parquet").read_bytes()
+    caplog.set_level("INFO")
+    assert run(work, "weak")[0] == 0
+    assert "4 of 4 cells were there" in caplog.text
+    assert {path: path.stat().st_mtime_ns for path in weak.rglob("model.safetensors")} == before
+    assert ((weak / "metrics.json").read_bytes(), (weak / "outcomes.parquet").read_bytes()) == content
+
+
+def test_a_number_of_one_variant_makes_its_cells_anew_and_no_others(work, weak, caplog):
+    content = yaml.safe_load(work.params.read_text())
+    content["audits"]["weak"]["variants"]["full"] = {"model.w_q": 0.5}
+    other = work.folder / "other.yaml"
+    other.write_text(yaml.safe_dump(content))
+    copied = work.folder / "copied"
+    shutil.copytree(weak, copied)
+    planned = audit.plan(
+        load_params(other, methods=False).audits["weak"],
+        audit.Places(**{name: work.folder / "all" / name for name in PLACES}, params=other),
+        copied,
+    )
+    done = {(one.cell.variant, one.cell.seed) for one in planned if one.cell.is_complete}
+    assert done == {("base", 0), ("base", 1)}
+
+
+def test_a_variant_that_cannot_be_trained_is_refused_before_any_cell(work, capsys):
+    content = yaml.safe_load(work.params.read_text())
+    content["audits"]["weak"]["variants"]["wrong"] = {"model.nothing": 1}
+    work.folder.joinpath("wrong.yaml").write_text(yaml.safe_dump(content))
+    places = [part for place in sorted(PLACES) for part in (f"--{place}", work.folder / "all" / place)]
+    out = work.folder / "wrong"
+    arguments = ["--name", "weak", *places, "--out", out, "--params", work.folder / "wrong.yaml"]
+    assert audit.main([*map(str, arguments)]) == 2
+    assert "unknown key 'nothing'" in capsys.readouterr().err
+    assert not out.exists()
