@@ -47,6 +47,9 @@ BUCKETS = 16
 
 def write_encoders(root: Path, encoders: Encoders, wording: Wording, texts: Sequence[tuple[str, str]]) -> None:
     """Write the three folders below `root`. `texts`: question and option of the training split."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # three files of half a megabyte each
     corpus = list(sentences(wording.settings, texts))
     vectors = WordVectors(encoders, wording)
     for name, build in (("clip_text", _clip), ("roberta", _roberta), ("deberta", _deberta)):

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stages.params import parse
+from stages.params import World, parse
 from stages.worlds.planted import PlantedWorld
-from stages.worlds.settings import Planted, View
+from stages.worlds.questions import QuestionWorld
+from stages.worlds.settings import KINDS, Long, Planted, View
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -73,3 +74,27 @@ def tiny(demo):
         text=replace(demo.text, width=24),
         splits=splits,
     )
+
+
+@pytest.fixture(scope="session")
+def question_entry():
+    """The entry `questions` of params.yaml: the world of questions at its demo values."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["worlds"]["questions"]
+    return parse(World, raw, "params.yaml: worlds.questions")
+
+
+@pytest.fixture(scope="session")
+def asked_world(question_entry):
+    """That world, drawn."""
+    return QuestionWorld(question_entry.planted, question_entry.questions, question_entry.seed)
+
+
+@pytest.fixture(scope="session")
+def few(question_entry):
+    """Settings of a world of questions that is written in a second: every kind is asked, some videos are long, some crowded."""
+    planted = question_entry.planted
+    splits = {name: replace(split, videos=6 if name == "train" else 4) for name, split in planted.splits.items()}
+    kinds = dict.fromkeys(KINDS, 1.0)
+    regions = replace(question_entry.questions.regions, boxes=8, objects=4, crowded_objects=8, crowded_share=0.5)
+    long = Long(share=0.5, clip_seconds=6.0)
+    return replace(planted, splits=splits, long=long), replace(question_entry.questions, kinds=kinds, regions=regions)
