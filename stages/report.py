@@ -14,7 +14,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup
-from stages.reporting.pages import ReportError, RunPage, read_pages
+from stages.reporting.pages import RunPage, read_pages
+from stages.reporting.reading import ReportError
 from stages.reporting.settings import Report
 from stages.reporting.site import render
 

@@ -1,28 +1,21 @@
 """What the charts of a results page draw, as plain data; the script of the page draws it with Observable Plot.
 
-Times are seconds. Numbers are cut to four significant digits, which no screen can tell from the rest and which keep a page of
-ten thousand queries small.
+Numbers are cut to four significant digits. Queries: stages/reporting/timelines.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from stages.reporting import labels
-from stages.reporting.pages import Example, Number, RunPage, Window
+from stages.reporting.pages import RunPage
+from stages.reporting.reading import Number
 from stages.reporting.tables import breakdown_metrics, ordered
+from stages.reporting.timelines import short
 
 STEP_COLUMNS = ("epoch", "step")  # what a learning curve may run over, best first
 CURVES_PER_GROUP = 10
-
-
-def short(value: Number) -> Number:
-    """Four significant digits."""
-    if value is None or value == 0:
-        return value
-    return round(value, 3 - math.floor(math.log10(abs(value))))
 
 
 def overview(pages: Sequence[RunPage]) -> dict[str, Any] | None:
@@ -109,55 +102,6 @@ def _named(column: str, metrics: Collection[str]) -> tuple[str, str]:
         return "validation", column
     head, dot, rest = column.partition(".")
     return (head, rest) if dot and not head[-1:].isdigit() else ("training", column)
-
-
-def examples(page: RunPage, per_split: int) -> list[dict[str, Any]]:
-    """Up to `per_split` queries of each split, evenly spread over those that evaluation chose, in its order."""
-    chosen: list[dict[str, Any]] = []
-    for split in page.splits:
-        members = [example for example in page.examples if example.split == split]
-        count = min(per_split, len(members))
-        chosen += [_timeline(members[n * len(members) // count]) for n in range(count)]
-    return chosen
-
-
-def _timeline(example: Example) -> dict[str, Any]:
-    windows = [
-        {"span": _span(window, example.duration), "score": short(window[2]), "iou": short(best_iou(window, example.truth))}
-        for window in example.windows
-    ]
-    return {
-        "split": example.split,
-        "id": labels.visible(example.sample_id),
-        "query": labels.visible(example.query),
-        "video": labels.visible(example.video_id),
-        "duration": short(example.duration),
-        "truth": [_span(window, example.duration) for window in example.truth],
-        "windows": windows,
-        "saliency": [short(value) for value in example.saliency],
-        "rated": None if example.saliency_truth is None else [short(value) for value in example.saliency_truth],
-        "step": example.seconds_per_clip,
-        "answerable": short(example.answerable),
-    }
-
-
-def _span(window: Window, duration: float) -> list[float]:
-    """Start and end, kept inside the video: a method's windows are neither clamped nor rounded."""
-    return [round(min(max(value, 0.0), duration), 2) for value in window[:2]]
-
-
-def best_iou(window: Window, truth: Sequence[Window]) -> Number:
-    """Largest intersection over union with a true window; None where there is nothing to find.
-
-    For the eye only: the metrics of the tables come from evaluation.
-    """
-    start, end = window[:2]
-    ious = []
-    for true_start, true_end in truth:
-        overlap = max(0.0, min(end, true_end) - max(start, true_start))
-        union = (end - start) + (true_end - true_start) - overlap
-        ious.append(overlap / union if union > 0 else 0.0)
-    return max(ious, default=None)
 
 
 def _baselines(page: RunPage, metric: str) -> list[dict[str, Any]]:

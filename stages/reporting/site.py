@@ -16,13 +16,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from stages.reporting import figures, labels, tables
+from stages.reporting import figures, labels, tables, timelines
 from stages.reporting.pages import RunPage
 from stages.reporting.settings import Report
 
 HERE = Path(__file__).parent
 LIBRARIES = ("d3", "plot", "datatables")  # in the order in which they need each other
-SCRIPTS = ("charts.js", "timelines.js", "grids.js", "views.js")
+SCRIPTS = ("charts", "spans", "moments", "answers", "relations", "timelines", "grids", "queries", "views")  # likewise
 
 
 def render(report: Report, pages: Sequence[RunPage]) -> str:
@@ -42,7 +42,7 @@ def render(report: Report, pages: Sequence[RunPage]) -> str:
         "json_data": json_data,
         "provenance": provenance,
     }
-    environment.globals |= {"anchor": labels.anchor, "tables": tables, "figures": figures}
+    environment.globals |= {"anchor": labels.anchor, "tables": tables, "figures": figures, "timelines": timelines}
     scripts = [Markup(text) for text in _scripts()]  # noqa: S704 - files of this folder, not data
     html = environment.get_template("index.html").render(
         report=report,
@@ -69,7 +69,7 @@ def provenance(record: dict[str, Any]) -> str:
 
 def _scripts() -> list[str]:
     libraries = [HERE / "vendor" / f"{name}.min.js" for name in LIBRARIES]
-    return [_read(path) for path in (*libraries, *(HERE / "page" / name for name in SCRIPTS))]
+    return [_read(path) for path in (*libraries, *(HERE / "page" / f"{name}.js" for name in SCRIPTS))]
 
 
 def _read(path: Path) -> str:

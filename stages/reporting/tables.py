@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stages.reporting import labels
-from stages.reporting.pages import Number, RunPage, Split
+from stages.reporting.pages import RunPage, Split
+from stages.reporting.reading import Number
 
 
 @dataclass(frozen=True, kw_only=True)

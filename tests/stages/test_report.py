@@ -6,7 +6,8 @@ import pytest
 
 from stages import report
 from stages.params import load_params
-from stages.reporting.pages import ReportError, read_pages
+from stages.reporting.pages import read_pages
+from stages.reporting.reading import ReportError
 from stages.reporting.settings import Report
 from tests.stages.reporting.sample_pages import page, write_pages
 

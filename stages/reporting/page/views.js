@@ -11,7 +11,7 @@
     for (const place of view.querySelectorAll("[data-chart]")) {
       const data = read(place.dataset.source);
       const kind = place.dataset.chart;
-      if (kind === "queries") grids.queries(place, data, read(place.dataset.splits).bars.splits);
+      if (kind === "queries") queries.show(place, data, read(place.dataset.splits).bars.splits);
       else if (kind === "overview") charts.overview(place, data);
       else charts[kind](place, data[kind]);
     }

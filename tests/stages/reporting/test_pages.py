@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from stages.reporting.pages import ReportError, read_page, read_pages
+from stages.reporting.pages import read_page, read_pages
+from stages.reporting.reading import ReportError
 from tests.stages.reporting.sample_pages import page, write_pages
 
 
