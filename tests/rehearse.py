@@ -5,8 +5,8 @@
 The work folder becomes a DVC workspace of its own: the code of this repository, and a params.yaml made from
 tests/data/rehearsal/<benchmark>.yaml. There the `world` stage plants features of the real widths for every video and query of
 the annotation files, a Hub server on 127.0.0.1 serves them in the published layout, and `dvc repro` runs fetch, consolidate,
-dictionary, train, evaluate and report on them, as it would on the downloaded files. Prints one JSON object: seconds and peak
-memory per stage, and the metrics.
+dictionary or vocabulary, train, evaluate and report on them, as it would on the downloaded files. Prints one JSON object: seconds
+and peak memory per stage, and the metrics.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from tests.hub_process import running_hub
 
 TEMPLATES = workspace.ROOT / "tests" / "data" / "rehearsal"
 REPOSITORY = "planted/rehearsal"
+CONFOUNDERS = {"dictionary": "dictionaries", "vocabulary": "vocabularies"}  # stages before train, by section
 
 
 def rehearse(
@@ -37,15 +38,16 @@ def rehearse(
     fill_in(params, annotations.resolve(), epochs, videos)
     workspace.prepare(work, params)
 
-    (dataset,), (dictionaries,), (run,) = params["datasets"], [list(params["dictionaries"])], params["runs"]
+    (dataset,), (run,) = params["datasets"], params["runs"]
+    made = [f"{stage}@{name}" for stage, section in CONFOUNDERS.items() for name in params[section]]
     figures: dict[str, Any] = {"stages": {}}
     stages = figures["stages"]
     stages["world"] = repro(work, "world@rehearsal")
     with running_hub(hub_root(work)) as hub:
         stages["fetch"] = repro(work, f"fetch@{dataset}", HF_ENDPOINT=hub.endpoint)
     stages["consolidate"] = repro(work, f"consolidate@{dataset}")
-    for name in dictionaries:
-        stages[f"dictionary {name}"] = repro(work, f"dictionary@{name}")
+    for target in made:
+        stages[target.replace("@", " ")] = repro(work, target)
     for stage in ("train", "evaluate"):
         stages[stage] = repro(work, f"{stage}@{run}")
     stages["report"] = repro(work, "report@rehearsal")

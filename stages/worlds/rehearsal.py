@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.worlds.item_file import ItemFile
 from stages.worlds.scm import coverage
 from stages.worlds.settings import Rehearsal, Rehearsed, WorldError
 from stages.worlds.streams import orthonormal, stream
@@ -97,6 +98,26 @@ def read_records(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield place, record
 
 
+def read_list(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same for a JSON array of [video, duration, [start, end], sentence]; a sentence is known by its file and its place.
+
+    Raises WorldError naming file and record of what is none.
+    """
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
+        try:
+            rows = json.load(stream)
+        except ValueError as error:
+            raise WorldError(f"{path}: not JSON: {error}") from error
+    for number, row in enumerate(rows if isinstance(rows, list) else [rows]):
+        place = f"{path}: record {number}"
+        match row:
+            case [str(video), int() | float() as duration, [_, _] as window, str(sentence)] if 0 < duration < math.inf:
+                qid = f"{path.name.partition('.')[0]}:{number}"
+                yield place, {"vid": video, "qid": qid, "query": sentence, "duration": duration, "relevant_windows": [window]}
+            case _:
+                raise WorldError(f"{place}: expected [video, duration in s, [start, end], sentence], got {str(row)[:80]!r}")
+
+
 def read_annotations(folder: Path, files: tuple[str, ...]) -> Annotations:
     """Merge the records of all files.
 
@@ -104,7 +125,7 @@ def read_annotations(folder: Path, files: tuple[str, ...]) -> Annotations:
     """
     found = Annotations()
     for name in files:
-        for place, record in read_records(published(folder, name)):
+        for place, record in (read_list if name.endswith(".json") else read_records)(published(folder, name)):
             video, qid, text = record["vid"], str(record["qid"]), record["query"]
             if found.texts.setdefault(qid, text) != text:
                 raise WorldError(
@@ -172,6 +193,12 @@ class RehearsedWorld:
     def _kind(self, root: Path, feature: Rehearsed, tick: Callable[[], object]) -> Written:
         lift = orthonormal(stream(self.seed, "lift", feature.width), feature.width, self.settings.latent).T
         rows = lru_cache(maxsize=WORDS_KEPT)(lambda word: (self.word(word) @ lift).astype(feature.dtype))
+        if feature.format == "h5":
+            with ItemFile(root, feature.path) as file:
+                for item in self.ids(feature):
+                    file.add(f"{feature.prefix}{item}", (self.clips(item, feature) @ lift).astype(feature.dtype))
+                    tick()
+            return file.written()
         with FeatureFiles(root, feature.path, feature.packing, feature.part_bytes) as files:
             for item in self.ids(feature):
                 if feature.of == "videos":

@@ -219,14 +219,15 @@ class Rehearsed:
     """One kind of feature files to plant, in the published layout.
 
     With packing "files" the files are `<path>/<prefix><id>.<format>`; else one archive `<path>.tar[.gz]` holds them below the
-    last folder of `path`, cut into parts `.aa`, `.ab`, ... if `part_bytes` says so.
+    last folder of `path`, cut into parts `.aa`, `.ab`, ... if `part_bytes` says so. Format h5 is one file `<path>.hdf5` with a
+    data set `<prefix><id>` per item.
     """
 
     of: Literal["videos", "queries"]
     path: str
     prefix: str
-    format: Literal["npz", "pt"]
-    key: str | None  # member of the npz; None for pt, which holds a bare tensor
+    format: Literal["npz", "pt", "h5"]
+    key: str | None  # member of the npz; None for pt and h5, which hold bare arrays
     width: int
     dtype: DType
     extra_rows: int  # videos: rows beyond ceil(duration * fps), as published kinds differ by a few
@@ -236,13 +237,15 @@ class Rehearsed:
     part_bytes: int | None
 
     def __post_init__(self) -> None:
-        require((self.key is None) == (self.format == "pt"), f"{self.path}: npz needs a key, pt has none")
+        require((self.key is None) == (self.format != "npz"), f"{self.path}: npz needs a key, pt and h5 have none")
+        require(self.format != "h5" or self.packing == "files", f"{self.path}: h5 is one file, it is not packed")
+        require(self.format != "h5" or self.of == "videos", f"{self.path}: h5 holds features of videos")
         require(self.part_bytes is None or self.packing != "files", f"{self.path}: only archives are cut into parts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rehearsal:
-    """Real annotation files (JSON lines, plain or .gz) and the features to plant under them.
+    """Real annotation files (JSON lines, or lists as of CPL and CCR; plain or .gz) and the features to plant under them.
 
     A clip inside a window carries the direction of the query's words, a clip outside does not.
     """

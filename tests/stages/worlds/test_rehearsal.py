@@ -6,6 +6,7 @@ import json
 import tarfile
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -211,3 +212,48 @@ def test_a_text_asked_again_under_another_id_is_planted_once(folder):
 def test_latent_width_above_the_published_one_is_refused():
     with pytest.raises(WorldError, match=r"features\.clip\.width: 40 is less than latent 41"):
         replace(settings(), latent=41)
+
+
+LIST = [
+    ["AAA", 20.3, [2.0, 9.5], "person opens a door."],
+    ["AAA", 20.3, [12, 18], "person eats soup."],
+    ["B", 8, [0, 3], "a cat"],
+]
+I3D = VIDEO | {"path": "i3d", "format": "h5", "key": None, "dtype": "float32"}
+
+
+def test_lists_without_query_ids_are_read_too(tmp_path):
+    (tmp_path / "train.json.gz").write_bytes(gzip.compress(json.dumps(LIST).encode(), mtime=0))
+    (tmp_path / "test.json").write_text(json.dumps(LIST[:1]))
+    found = read_annotations(tmp_path, ("train.json", "test.json"))
+    assert found.records == {"train.json": 3, "test.json": 1}
+    assert found.texts == {"train:0": LIST[0][3], "train:1": LIST[1][3], "train:2": "a cat", "test:0": LIST[0][3]}
+    assert found.videos["AAA"].asked["person eats soup."].windows == {(12.0, 18.0)}
+
+
+@pytest.mark.parametrize(
+    "row", [["AAA", 20.3, [2.0], "text"], ["AAA", -1, [0, 1], "text"], {"vid": "AAA"}, ["AAA", 20.3, [0, 1]]]
+)
+def test_a_list_with_another_record_is_refused_with_its_place(tmp_path, row):
+    (tmp_path / "train.json").write_text(json.dumps([LIST[0], row]))
+    with pytest.raises(WorldError, match=r"train\.json: record 1: expected \[video"):
+        read_annotations(tmp_path, ("train.json",))
+
+
+def test_features_in_one_hdf5_file_hold_what_single_files_hold(tmp_path):
+    (tmp_path / "train.json").write_text(json.dumps(LIST))
+    kinds = {"i3d": Rehearsed(**I3D), "clip": Rehearsed(**I3D | {"format": "npz", "key": "features"})}
+    made = RehearsedWorld(settings(files=("train.json",), features=kinds), 3, tmp_path)
+    written, facts = made.write(tmp_path / "out", lambda: None)
+    assert (written["i3d"].files, facts["videos"]) == (2, {"planted": 2, "annotated": 2})
+    with h5py.File(tmp_path / "out" / "upstream" / "i3d.hdf5") as file:
+        assert file["AAA"].shape == (21, 40)
+        with np.load(tmp_path / "out" / "upstream" / "i3d" / "AAA.npz") as single:
+            np.testing.assert_array_equal(file["AAA"][()], single["features"])
+
+
+def test_text_features_and_archives_in_hdf5_are_refused():
+    with pytest.raises(WorldError, match="h5 holds features of videos"):
+        Rehearsed(**I3D | {"of": "queries"})
+    with pytest.raises(WorldError, match="h5 is one file"):
+        Rehearsed(**I3D | {"packing": "tar"})
