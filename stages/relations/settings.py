@@ -23,7 +23,7 @@ class RelationEvaluate:
     submission         also write the file that the published scorers read, splits/<split>.results.json
     primary            metric names of the results table, most important first
     published          the paper's numbers under the same names, for the first split; null: none
-    examples           relations per split that the results page shows
+    examples           videos per split that the results page shows
     """
 
     splits: tuple[str, ...]

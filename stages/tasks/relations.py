@@ -39,7 +39,7 @@ from stages.training.loop import TrainingError, Validate
 
 VERSION = "VERSION 1.0"  # of the published result files
 RANKS = (1, 5, 10, 50, 100)  # places that outcomes look at
-WINDOWS_SHOWN = 5
+SHOWN = 20  # relations of an example, true and predicted
 
 log = logging.getLogger(__name__)
 
@@ -221,28 +221,38 @@ def submission(records: Sequence[Record]) -> bytes:
 def examples(
     samples: Sequence[RelationSample], relations: dict[str, list[Relation]], *, split: str, chosen: int
 ) -> list[dict[str, Any]]:
-    """Some true relations for the results page: when, and when the run says so; times in seconds."""
-    every = [(sample, one) for sample in samples for one in sample.truth()]
-    out = []
-    for place in spread(len(every), chosen):
-        sample, one = every[place]
-        alike = [other for other in relations[sample.video_id] if other.triplet == one.triplet][:WINDOWS_SHOWN]
-        out.append(
-            {
-                "split": split,
-                "sample_id": sample.sample_id,
-                "query": " ".join(one.triplet),
-                "video_id": sample.video_id,
-                "duration": sample.duration,
-                "truth": [[one.first / sample.fps, one.end / sample.fps]],
-                "windows": [[other.first / sample.fps, other.end / sample.fps, other.score] for other in alike],
-                "saliency": [],
-                "seconds_per_clip": 1 / sample.fps,
-                "answerable_probability": None,
-                "saliency_truth": None,
-            }
-        )
-    return out
+    """Some videos for the results page: true relations with the rank at which each is found, predicted ones, hit or not."""
+    return [_example(samples[place], relations[samples[place].video_id], split) for place in spread(len(samples), chosen)]
+
+
+def _example(sample: RelationSample, relations: Sequence[Relation], split: str) -> dict[str, Any]:
+    truth, best = sample.truth(), ranked(relations)
+    match = matches(best, truth)
+    rank = {int(found): place + 1 for place, found in enumerate(match) if found >= 0}
+
+    def told(one: Relation) -> dict[str, Any]:
+        return {"triplet": list(one.triplet), "span": [one.first / sample.fps, one.end / sample.fps]}
+
+    return {
+        "split": split,
+        "sample_id": sample.sample_id,
+        "query": f"Relations in video {sample.video_id}",
+        "video_id": sample.video_id,
+        "duration": sample.duration,
+        "truth": [],
+        "windows": [],
+        "saliency": [],
+        "seconds_per_clip": 1 / sample.fps,
+        "answerable_probability": None,
+        "saliency_truth": None,
+        "relations": {
+            "truth": [{**told(one), "rank": rank.get(place)} for place, one in enumerate(truth[:SHOWN])],
+            "predicted": [
+                {**told(one), "score": one.score, "hit": bool(found >= 0)}
+                for one, found in zip(best[:SHOWN], match, strict=False)
+            ],
+        },
+    }
 
 
 def _predictor(finished: Finished, data: Data, settings: RelationEvaluate) -> Predictor:

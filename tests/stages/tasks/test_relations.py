@@ -170,6 +170,10 @@ def test_outcomes_tell_of_every_true_relation_whether_it_is_found(work, results)
 def test_the_page_shows_examples_and_predicates(results):
     page = json.loads((results / "page.json").read_text())
     assert len(page["examples"]) == 4
+    shown = page["examples"][0]["relations"]
+    assert [one["hit"] for one in shown["predicted"]].count(True) == sum(
+        one["rank"] is not None and one["rank"] <= 20 for one in shown["truth"]
+    )
     assert page["breakdown"]["iid"][0]["group"].endswith("predicates")
     assert page["splits"]["iid"]["baselines"]["frequency"]["mAP"] >= 0
 
