@@ -21,7 +21,7 @@ def json_lines(path: Path, quality: Quality) -> Iterator[tuple[int, str, dict[st
     something else than an object, no record at all.
     """
     empty = True
-    for number, line in _lines(path):
+    for number, line in byte_lines(path):
         if number == 1 and line.startswith(BYTE_ORDER_MARK):
             quality.note("byte_order_mark_dropped", "line 1")
             line = line.removeprefix(BYTE_ORDER_MARK)
@@ -29,7 +29,7 @@ def json_lines(path: Path, quality: Quality) -> Iterator[tuple[int, str, dict[st
             quality.note("blank_line_skipped", f"line {number}")
             continue
         place = f"{path}: line {number}"
-        text = _decode(line, place).strip()
+        text = decode(line, place).strip()
         record = parse(text, place)
         if not isinstance(record, dict):
             raise DatasetError(f"{place}: expected a JSON object, got {shown(record)}; fetch the file again")
@@ -56,7 +56,7 @@ def json_array(path: Path) -> list[Any]:
 
 
 def _whole(path: Path) -> Any:
-    text = _decode(b"".join(line for _, line in _lines(path)).removeprefix(BYTE_ORDER_MARK), str(path))
+    text = decode(b"".join(line for _, line in byte_lines(path)).removeprefix(BYTE_ORDER_MARK), str(path))
     return parse(text, str(path))
 
 
@@ -84,8 +84,11 @@ def parse(text: str, place: str) -> Any:
         raise DatasetError(f"{place}: {fault}; correct the record") from fault
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Lines by line feed alone: text may hold any other separator that Unicode knows."""
+def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, bytes) of the lines of a plain or gzip file, by line feed alone: text may hold others.
+
+    Raises DatasetError for a damaged gzip file.
+    """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             yield from enumerate(stream, start=1)
@@ -93,7 +96,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise DatasetError(f"{path}: damaged gzip file ({fault}); fetch it again") from fault
 
 
-def _decode(line: bytes, place: str) -> str:
+def decode(line: bytes, place: str) -> str:
+    """UTF-8 text. Raises DatasetError with the place for other bytes."""
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError as fault:

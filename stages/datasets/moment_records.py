@@ -16,15 +16,15 @@ Moment-DETR introduced the layout; Lighthouse and CausalVTG use it for other dat
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
 from stages.datasets.json_records import json_lines, shown
 from stages.datasets.schema import DatasetError, MomentSample, Quality
+from stages.datasets.texts import SURROGATE, text_oddities
+from stages.datasets.windows import inside, note_windows
 
 Record = tuple[int, str, dict[str, Any]]  # number in the file, the record as published, its content
 
@@ -34,10 +34,6 @@ KNOWN_KEYS = frozenset(
 PLACEHOLDER = (0.0, 0.001)  # the window of unanswerable records
 CLIP_SECONDS = 2  # of the rated clips, whatever the features' rate
 SHORT_VIDEO = 5.0  # seconds
-ROUNDING = 1e-6  # seconds; some durations are published with the noise of binary fractions
-CLIP_CONTEXT_WORDS = 75  # 77 tokens less the two marks; a word is at least one token
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,43 +116,12 @@ def _spans(
         record.fault("relevant_windows", "at least one window in a record that can be answered", [])
     if answerable and PLACEHOLDER in windows:
         record.fault("relevant_windows", "a real window where no_answer is false, not the placeholder", PLACEHOLDER)
-    spans = tuple(_inside(record, window, duration, quality, sample_id) for window in windows)
-    _note_spans(spans, duration, 1 / layout.fps, quality, sample_id)
+    found = [inside(window, duration, quality, sample_id) for window in windows]
+    if None in found:
+        record.fault("relevant_windows", f"a window that touches the video of {duration} s", windows[found.index(None)])
+    spans = tuple(window for window in found if window)
+    note_windows(spans, duration, 1 / layout.fps, quality, sample_id)
     return spans
-
-
-def _inside(
-    record: _Reader, window: tuple[float, float], duration: float, quality: Quality, sample_id: str
-) -> tuple[float, float]:
-    """One window, put in order and cut to the video."""
-    start, end = window
-    if end < start:
-        quality.note("window_reversed_swapped", sample_id)
-        start, end = end, start
-    if start > duration or end < 0:
-        record.fault("relevant_windows", f"a window that touches the video of {duration} s", window)
-    if start < 0:
-        quality.note("window_start_clamped", sample_id)
-        start = 0.0
-    if end > duration:
-        quality.note("window_end_clamped" if end - duration > ROUNDING else "window_end_rounded", sample_id)
-        end = duration
-    return start, end
-
-
-def _note_spans(spans: tuple[tuple[float, float], ...], duration: float, clip: float, quality: Quality, sample_id: str) -> None:
-    for start, end in spans:
-        if start == end:
-            quality.note("window_zero_length", sample_id)
-        elif end - start < clip:
-            quality.note("window_shorter_than_clip", sample_id)
-        if start == 0 and duration - end < ROUNDING:
-            quality.note("window_whole_video", sample_id)
-    ordered = sorted(set(spans))
-    if len(ordered) < len(spans):
-        quality.note("window_repeated", sample_id)
-    if any(later[0] < earlier[1] for earlier, later in pairwise(ordered)):
-        quality.note("windows_overlap", sample_id)
 
 
 def _ratings(
@@ -208,14 +173,7 @@ def _oddities(record: _Reader, video_id: str, query: str, duration: float) -> It
         yield "video_shorter_than_5_seconds"
     if any(isinstance(start, int) != isinstance(end, int) for start, end in content.get("relevant_windows", ())):
         yield "window_mixes_int_and_float"
-    if query != query.strip():
-        yield "query_outer_blanks"
-    if CONTROL.search(query):
-        yield "query_control_characters"
-    if not query.isascii():
-        yield "query_non_ascii"
-    if len(query.split()) > CLIP_CONTEXT_WORDS:
-        yield "query_exceeds_clip_context"
+    yield from text_oddities(query)
     if not KNOWN_KEYS.issuperset(content):
         yield "unknown_key"
 

@@ -16,7 +16,7 @@ REPAIRS = {
     "query_id_by_text": "the file has no query ids; the last test query with the same text gives it, as the JSON lines form does",
     "byte_order_mark_dropped": "the file began with a byte order mark",
     "blank_line_skipped": "a line without a record",
-    "frame_times_computed": "no times are published for the frames of the video; they follow from its length by the published rule",
+    "frame_times_computed": "no times are published for the frames of the video; they follow from its length by the rule",
     "segment_from_question": "no segment is published for this question; the times in the question's own record are taken",
 }
 
