@@ -98,9 +98,8 @@ def plan(audit: Audit, places: Places, out: Path) -> list[Planned]:
 def _commands(name: str, run: Run, places: Places, folder: Path) -> tuple[tuple[str, ...], ...]:
     """Training and evaluation of a cell."""
     data = {"name": name, "samples": places.samples / run.dataset, "features": places.features / run.dataset}
-    data |= {"params": folder / "params.yaml"}
+    data |= {"raw": places.raw / run.dataset, "params": folder / "params.yaml"}
     train = {
-        "raw": places.raw / run.dataset,
         "video-confounders": run.confounders.video,
         "query-confounders": run.confounders.query,
         "out": folder / "run",
@@ -139,7 +138,8 @@ def read_outcomes(audit: Audit, planned: Sequence[Planned], places: Places) -> d
     """
     found = {}
     for one in tqdm(planned, desc="outcomes", unit="cell", dynamic_ncols=True, leave=None):
-        data = Data(samples=places.samples / one.run.dataset, features=places.features / one.run.dataset)
+        name = one.run.dataset
+        data = Data(samples=places.samples / name, features=places.features / name, raw=places.raw / name)
         task = load_task(load_method(one.run.method).Model.TASK)
         for split in audit.splits.names():
             lines = (one.results / "splits" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()

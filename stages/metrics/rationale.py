@@ -40,7 +40,7 @@ def _only(place: int, length: int) -> Bool:
 
 def quality(chosen: Sequence[Bool], true: Sequence[Bool], what: str) -> dict[str, float]:
     """Means over questions, pairwise of one shape each; `what` ("clip") names the numbers: "clip precision", "clips chosen"."""
-    rows = np.array([_one(one.ravel(), other.ravel()) for one, other in zip(chosen, true, strict=True)]).mean(axis=0)
+    rows = np.array([agreement(one.ravel(), other.ravel()) for one, other in zip(chosen, true, strict=True)]).mean(axis=0)
     names = (f"{what} precision", f"{what} recall", f"{what} IoU", f"{what}s chosen")
     return dict(zip(names, (100 * rows).tolist(), strict=True))
 
@@ -51,6 +51,7 @@ def random_choice(chosen: Sequence[Bool], seed: int) -> list[Bool]:
     return [random.permutation(one.ravel()).reshape(one.shape) for one in chosen]
 
 
-def _one(chosen: Bool, true: Bool) -> tuple[float, float, float, float]:
+def agreement(chosen: Bool, true: Bool) -> tuple[float, float, float, float]:
+    """Precision, recall, IoU of one question, 0..1, and the share that is chosen."""
     both, picked, right = (int(one.sum()) for one in (chosen & true, chosen, true))
     return both / max(picked, 1), both / max(right, 1), both / max(picked + right - both, 1), float(chosen.mean())

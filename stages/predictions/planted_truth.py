@@ -12,6 +12,15 @@ import pyarrow.parquet as pq
 FOLDER = "truth"
 
 
+def shortcut_answers(raw: Path | None, split: str) -> dict[str, str]:
+    """Sample id -> the answer that the scene of the video prefers; empty where there is no truth, or none about that."""
+    path = None if raw is None else raw / FOLDER / f"{split}.parquet"
+    if path is None or not path.is_file() or "shortcut_answer" not in pq.read_schema(path).names:
+        return {}
+    table = pq.read_table(path, columns=["sample_id", "shortcut_answer"]).to_pylist()
+    return {row["sample_id"]: row["shortcut_answer"] for row in table if row["shortcut_answer"]}
+
+
 def causal_objects(raw: Path | None, split: str) -> dict[str, set[tuple[int, int]]]:
     """Sample id -> (frame, object) pairs that show its answer; empty where there is no truth, or none about objects."""
     path = None if raw is None else raw / FOLDER / f"{split}.parquet"

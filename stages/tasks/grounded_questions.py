@@ -23,11 +23,13 @@ from torch import Tensor
 from models.backbones.frozenbilm import Deberta
 from models.batch import GroundedAnswer
 from models.method import Method
+from stages.auditing.outcomes import Outcomes
 from stages.confounders.files import read_rows
 from stages.confounders.graph_files import read_graphs
 from stages.datasets.samples import read_samples, training_split
 from stages.datasets.schema import DatasetError, QuestionSample
 from stages.features.streams import Streams
+from stages.metrics.grounded_answers import overlap
 from stages.metrics.grounded_report import Pointed, headline, moments, numbers, thresholds
 from stages.metrics.question_report import Asked, accuracies, groups
 from stages.metrics.report import Numbers, SplitReport
@@ -35,6 +37,7 @@ from stages.params import Run
 from stages.predictions.grounded_questions import examples, frame_times, predict, published, record
 from stages.predictions.guesses import frequent
 from stages.predictions.settings import GroundedEvaluate
+from stages.tasks.questions import outcomes as answered
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
 from stages.training.grounded_questions import GroundedFeed, Reader, asked
 from stages.training.loop import TrainingError, Validate
@@ -319,3 +322,16 @@ def predicted(finished: Finished, entry: Run | None, data: Data, split: str, set
     feed, _ = _feed(finished, entry, data, read_samples(data.samples, split, QuestionSample))
     rows = _predict(finished, feed, settings, split)
     return Predicted(samples=feed.samples, records=rows, examples=examples(feed.samples, rows, split=split, chosen=SHOWN))
+
+
+def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:
+    """Those of every question (questions.py), and of the moment that is pointed at: IoU, IoP, and right with an IoP of 0.5."""
+    found = answered(data, split, records)
+    samples = {sample.sample_id: sample for sample in read_samples(data.samples, split, QuestionSample)}
+    iou, iop = (np.full(len(records), np.nan) for _ in range(2))
+    for place, row in enumerate(records):
+        if spans := samples[row["sample_id"]].spans:
+            pairs = [overlap(span, row["span"]) for span in spans]
+            iou[place], iop[place] = (100 * max(0.0, *(pair[which] for pair in pairs)) for which in (0, 1))
+    both = np.where(np.isnan(iop), np.nan, found.values["Acc"] * (iop >= 50))
+    return Outcomes(found.ids, {**found.values, "IoU": iou, "IoP": iop, "Acc&GQA": both})

@@ -16,17 +16,18 @@ import numpy as np
 import torch
 
 from models.causal.invariant import ClipBank
+from stages.auditing.outcomes import Outcomes
 from stages.datasets.samples import read_samples, training_split
 from stages.datasets.schema import DatasetError, QuestionSample
 from stages.features.resident import Fused
 from stages.features.store import FeatureStore, StoreError
 from stages.features.streams import Streams
 from stages.metrics.question_report import Asked, accuracies, groups
-from stages.metrics.rationale import evidence_clips, quality, random_choice
+from stages.metrics.rationale import agreement, evidence_clips, quality, random_choice
 from stages.metrics.report import Numbers, SplitReport
 from stages.params import Run
 from stages.predictions.guesses import frequent
-from stages.predictions.planted_truth import causal_objects
+from stages.predictions.planted_truth import causal_objects, shortcut_answers
 from stages.predictions.questions import accuracy, examples, predict, published
 from stages.predictions.settings import QuestionEvaluate
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
@@ -158,7 +159,7 @@ def sources_of(
         parts[kind] = Fused([store], normalise=False, budget_bytes=max(budget_bytes, 0), device=device, ids=ids)
         budget_bytes -= parts[kind].resident_bytes
     if stores := streams.stores.get("objects", []):
-        if len(grids := {tuple(getattr(store.info, "grid", ())) for store in stores}) > 1 or len(grid := grids.pop()) != 2:
+        if len(grids := {store.info.grid for store in stores}) > 1 or len(grid := grids.pop()) != 2:
             raise StoreError(
                 f"{stores[0].path}: expected objects on a grid [frames, objects]; consolidate them with kind: object"
             )
@@ -232,8 +233,9 @@ def _split(
     there = {sample.sample_id for sample in feed.samples}
     report: SplitReport | None = None
     trivial: dict[str, Numbers] = {}
+    objects = causal_objects(raw, name)
     if all(sample.answer is not None for sample in feed.samples):
-        report, trivial = _report(feed, predictions, settings, training, causal_objects(raw, name))
+        report, trivial = _report(feed, predictions, settings, training, objects)
     return Split(
         name=name,
         samples=feed.samples,
@@ -241,7 +243,7 @@ def _split(
         dropped=[sample.sample_id for sample in samples if sample.sample_id not in there],
         report=report,
         baselines=trivial,
-        examples=examples(feed.samples, predictions, split=name, chosen=settings.examples),
+        examples=examples(feed.samples, predictions, split=name, chosen=settings.examples, objects=objects),
         files={".answers.json": published(predictions)},
     )
 
@@ -281,9 +283,7 @@ def _report(
         metrics |= quality(chosen, true, what)
         guesses = {"random": random_choice(chosen, settings.baseline_seed), "all": [np.ones_like(one) for one in true]}
         for name, guess in guesses.items():
-            trivial.setdefault(f"{name} {'clips' if what == 'clip' else 'clips and objects'}", {}).update(
-                quality(guess, true, what)
-            )
+            trivial[f"{name} {what}s"] = dict(quality(guess, true, what))
     if vocabulary := feed.vocabulary:
         metrics["answers in vocabulary"] = vocabulary.coverage([str(sample.answer) for sample in feed.samples])
 
@@ -333,3 +333,38 @@ def predicted(finished: Finished, entry: Run | None, data: Data, split: str, set
     size = settings.batch_size if settings else 64
     records = predict(finished.model, feed, batch_size=size, device=finished.device, label=split)
     return Predicted(samples=feed.samples, records=records, examples=examples(feed.samples, records, split=split, chosen=6))
+
+
+RATIONALE = ("clip precision", "clip recall", "clip IoU", "object precision", "object recall", "object IoU")
+
+
+def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:
+    """Whether the answer is right, whether it is the scene's favourite where that is wrong, how well it is founded; percent."""
+    samples = {sample.sample_id: sample for sample in read_samples(data.samples, split, QuestionSample)}
+    favourite, objects = shortcut_answers(data.raw, split), causal_objects(data.raw, split)
+    values = {name: np.full(len(records), np.nan) for name in ("Acc", "shortcut", *RATIONALE)}
+    for place, row in enumerate(records):
+        sample = samples[row["sample_id"]]
+        if row["correct"] is not None:
+            values["Acc"][place] = 100 * row["correct"]
+        easy = favourite.get(sample.sample_id)
+        if easy is not None and easy != sample.answer and (not sample.options or easy in sample.options):
+            values["shortcut"][place] = 100 * (row["prediction_text"] == easy)
+        founded = [np.nan] * len(RATIONALE)
+        if sample.spans and (sample.duration is not None or sample.frame_times is not None):
+            clips = len(row["weights"])
+            true = evidence_clips(sample.spans, sample.duration or 0.0, clips, sample.frame_times)
+            founded[:3] = agreement(np.isin(np.arange(clips), row["chosen"]), true)[:3]
+        if "objects" in row and sample.sample_id in objects:
+            founded[3:] = _agreement({(frame, one) for frame, one in row["objects"]}, objects[sample.sample_id])
+        for name, value in zip(RATIONALE, founded, strict=True):
+            values[name][place] = 100 * value
+    there = {name: found for name, found in values.items() if not np.isnan(found).all()}
+    return Outcomes([row["sample_id"] for row in records], there)
+
+
+def _agreement(chosen: set[tuple[int, int]], true: set[tuple[int, int]]) -> tuple[float, float, float]:
+    """Precision, recall, IoU of two sets of pairs."""
+    every = sorted(chosen | true)
+    picked, right = (np.array([one in these for one in every], dtype=np.bool_) for these in (chosen, true))
+    return agreement(picked, right)[:3]
