@@ -55,9 +55,9 @@ class Effort:
     tokenize: int = 1200
     mwt: int = 12
     pos: int = 3600
-    lemma: int = 6
-    depparse: int = 3000
-    depparse_refined: int = 800
+    lemma: int = 2
+    depparse: int = 1000
+    depparse_refined: int = 400
 
 
 class TrainingError(RuntimeError):
@@ -81,9 +81,14 @@ def train(treebanks: Path, out: Path, work: Path, effort: Effort, parts: Sequenc
 
 
 def pack(work: Path, out: Path) -> None:
-    """The trained models as a package of `out`: half precision, and resources.json, which Stanza looks for."""
+    """The trained models as a package of `out`: half precision, and resources.json, which Stanza looks for.
+
+    Raises TrainingError if a part was not trained.
+    """
     known: dict[str, Any] = {"lang_name": "English"}
     for part in PARTS:
+        if not (work / f"{part}.pt").is_file():
+            raise TrainingError(f"{work}: no {part}.pt; train this part too")
         target = out / LANGUAGE / part / f"{PACKAGE}.pt"
         target.parent.mkdir(parents=True, exist_ok=True)
         halve(work / f"{part}.pt", target)
@@ -172,19 +177,19 @@ def _trainers(effort: Effort) -> dict[str, list[list[str]]]:
         "--hidden_dim", "160", "--num_layers", "1", "--word_emb_dim", "75", "--word_cutoff", "2",
         "--char_emb_dim", "50", "--char_hidden_dim", "128", "--char_bidirectional", "--transformed_dim", "100",
         "--deep_biaff_hidden_dim", "120", "--composite_deep_biaff_hidden_dim", "20", "--tag_emb_dim", "25",
-        "--batch_size", "48", "--max_steps", str(effort.pos), "--eval_interval", "300", "--fix_eval_interval",
+        "--batch_size", "48", "--max_steps", str(effort.pos), "--eval_interval", str(min(300, effort.pos)), "--fix_eval_interval",
     ]  # fmt: skip
     lemma = [
         "stanza.models.lemmatizer", "--mode", "train", *_common("lemma")[2:],
         "--train_file", "lemma.conllu", "--eval_file", "dev.conllu", "--num_epoch", str(effort.lemma),
-        "--hidden_dim", "96", "--emb_dim", "32", "--pos_dim", "24", "--batch_size", "100",
+        "--hidden_dim", "96", "--emb_dim", "32", "--pos_dim", "32", "--batch_size", "100",
     ]  # fmt: skip
     parse = [
         "stanza.models.parser", "--mode", "train", *_common("depparse"), "--no_pretrain", "--no_ufeats", "--no_checkpoint",
         "--train_file", "parse_train.conllu", "--eval_file", "parse_dev.conllu",
         "--hidden_dim", "160", "--num_layers", "2", "--word_emb_dim", "75", "--word_cutoff", "2", "--tag_emb_dim", "40",
         "--char_emb_dim", "40", "--char_hidden_dim", "96", "--transformed_dim", "80", "--deep_biaff_hidden_dim", "120",
-        "--dropout", "0.4", "--batch_size", "1000", "--eval_interval", "250",
+        "--dropout", "0.4", "--batch_size", "1000", "--eval_interval", str(min(250, effort.depparse)),
         "--optim", "adam", "--lr", "0.003", "--beta2", "0.95", "--weight_decay", "0",
         "--second_optim", "adam", "--second_lr", "0.0007", "--second_warmup_steps", "0",
         "--second_optim_start_step", str(effort.depparse), "--max_steps", str(effort.depparse + effort.depparse_refined),

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import gzip
 import random
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 ID, FORM, LEMMA, UPOS, XPOS, FEATS, HEAD, DEPREL, MISC = 0, 1, 2, 3, 4, 5, 6, 7, 9
 COLUMNS = 10
+WORD_ID = re.compile(r"\d{1,6}([-.]\d{1,6})?", re.ASCII)
 SENTENCES_PER_PARAGRAPH = 3
 
 
@@ -65,8 +68,11 @@ def read_treebank(folder: Path, part: str) -> list[Sentence]:
     Raises TreebankError: no such file, or a line that is neither a comment, nor empty, nor ten columns.
     """
     path = treebank_file(folder, part)
-    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
-        lines = stream.read().splitlines()
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as stream:
+            lines = stream.read().splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise TreebankError(f"{path}: cannot be read ({error}); expected CoNLL-U in UTF-8") from error
     sentences: list[Sentence] = []
     rows: list[tuple[str, ...]] = []
     document = ""
@@ -81,6 +87,8 @@ def read_treebank(folder: Path, part: str) -> list[Sentence]:
             columns = tuple(line.split("\t"))
             if len(columns) != COLUMNS:
                 raise TreebankError(f"{path}: line {number}: {len(columns)} columns, expected {COLUMNS}")
+            if not WORD_ID.fullmatch(columns[ID]):
+                raise TreebankError(f"{path}: line {number}: {columns[ID][:20]!r} in the first column, expected a number or a range")
             if "." not in columns[ID]:  # words that were left out of the sentence
                 rows.append(columns)
     return sentences
@@ -111,7 +119,8 @@ def as_typed(sentences: Iterable[Sentence]) -> list[Sentence]:
         if last[FORM] != "?" and "Mood=Imp" not in root[FEATS]:
             continue
         rows = list(sentence.rows)
-        while len(rows) > 1 and rows[-1][UPOS] == "PUNCT" and all(row[HEAD] != rows[-1][ID] for row in words):
+        heads = {row[HEAD] for row in words} | {row[ID].split("-")[1] for row in rows if "-" in row[ID]}
+        while len(rows) > 1 and rows[-1][UPOS] == "PUNCT" and rows[-1][ID] not in heads:
             rows.pop()
         result.append(replace(sentence, rows=tuple((*row[:FORM], row[FORM].lower(), *row[LEMMA:]) for row in rows)))
     return result
