@@ -37,6 +37,7 @@ from stages.consolidation.agreement import quality_of_features
 from stages.consolidation.build import build
 from stages.consolidation.faults import ConsolidationError
 from stages.consolidation.provenance import recipe_of, source_of
+from stages.consolidation.relation_pairs import build_pairs
 from stages.consolidation.sources import source_paths
 from stages.consolidation.workers import worthwhile
 from stages.datasets.samples import QUALITY, load_adapter, write_samples
@@ -99,7 +100,10 @@ def consolidate(
             if store is None:
                 print(f"{name}/{feature_name}: {feature.files}", file=sys.stderr)
                 size = sum(listed[file] for file in source_paths(listed, feature.files))
-                build(path, feature, raw, wanted, info, listed=listed, workers=workers or worthwhile(size))
+                if feature.format == "relation_h5":
+                    build_pairs(path, feature, raw, wanted, info, listed=listed)
+                else:
+                    build(path, feature, raw, wanted, info, listed=listed, workers=workers or worthwhile(size))
                 store = FeatureStore.open(path)
                 done.built.append(feature_name)
                 done.bytes += store.info.rows * store.values.row_bytes
