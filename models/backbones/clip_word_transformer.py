@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.backbones.question_video import Encoded, QuestionVideo
+from models.layers.dropout import Dropout
 from models.layers.encoder_layers import PooledRows, PreNormLayer
 from models.layers.masks import zero_padding
 from models.layers.positions import word_positions
@@ -64,7 +65,7 @@ class TransformerBackbone(QuestionVideo):
         self.question, self.video, self.both = (Stack(sizes) for _ in range(3))
         self.side = nn.Parameter(torch.zeros(2, self.width))  # tells words from clips
         self.out = nn.Linear(3 * self.width, self.width)
-        self.drop = nn.Dropout(sizes.dropout)
+        self.drop = Dropout(sizes.dropout)
 
     def read(self, words: Tensor, mask: Tensor) -> Encoded:
         """(B, L, D_q) -> L rows."""

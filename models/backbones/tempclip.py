@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.layers.dropout import Dropout
 from models.layers.encoder_layers import PooledRows
 from models.layers.masks import masked_mean, zero_padding
 
@@ -80,7 +81,7 @@ class FrameEmbedding(nn.Module):
         super().__init__()
         self.project, self.norm = nn.Linear(d_in, d_model), nn.LayerNorm(d_model, eps=NORM_EPS)
         self.norm_placed = nn.LayerNorm(d_model, eps=NORM_EPS) if normed else nn.Identity()
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.register_buffer("table", frame_positions(frames, d_model))
 
     def forward(self, video: Tensor, mask: Tensor | None) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from models.backbones.answers import AnswerPass
 from models.backbones.tempclip import CandidateEncoder, FrameEmbedding, Roberta
+from models.layers.dropout import Dropout
 from models.layers.encoder_layers import PooledRows, PostNormLayer
 from models.layers.masks import lengths
 
@@ -48,9 +49,9 @@ class TempClipBaseline(nn.Module):
             PostNormLayer(d_model=d_model, heads=heads, d_inner=d_inner, dropout=dropout) for _ in range(layers)
         )
         self.pool = PooledRows(d_model, hidden=True)
-        self.fuse = nn.Sequential(nn.Dropout(dropout), nn.Linear(d_model, d_model))
+        self.fuse = nn.Sequential(Dropout(dropout), nn.Linear(d_model, d_model))
         self.asked_pool = PooledRows(d_model, hidden=True) if asks else None
-        self.gauss = nn.Sequential(nn.Dropout(dropout), nn.Linear(d_model, 2)) if asks else None
+        self.gauss = nn.Sequential(Dropout(dropout), nn.Linear(d_model, 2)) if asks else None
 
     def forward(self, video: Tensor, video_mask: Tensor, ids: Tensor, real: Tensor, label: Tensor | None) -> AnswerPass:
         """video (B, T, F), video_mask (B, T), ids and real (B, M, L); label (B,): which candidate asks, None: their maximum."""

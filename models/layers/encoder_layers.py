@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.layers.attention import join_heads, split_heads
+from models.layers.dropout import Dropout
 
 
 class UnbiasedNorm(nn.Module):
@@ -64,7 +65,7 @@ class PreNormLayer(nn.Module):
         self.attention = SelfAttention(d_model=d_model, heads=heads, dropout=0.0)
         self.norm_attention, self.norm_inner = UnbiasedNorm(d_model), UnbiasedNorm(d_model)
         self.inner, self.outer = nn.Linear(d_model, d_inner), nn.Linear(d_inner, d_model)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, key_mask: Tensor | None) -> Tensor:
         """x (B, T, D), key_mask (B, T) or None -> (B, T, D)."""
@@ -80,7 +81,7 @@ class PostNormLayer(nn.Module):
         self.attention = SelfAttention(d_model=d_model, heads=heads, dropout=dropout)
         self.norm_attention, self.norm_inner = (nn.LayerNorm(d_model, eps=1e-12) for _ in range(2))
         self.inner, self.outer = nn.Linear(d_model, d_inner), nn.Linear(d_inner, d_model)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, key_mask: Tensor | None, emphasis: Tensor | None = None) -> Tensor:
         """x (B, T, D), key_mask (B, T) or None, emphasis as in `SelfAttention` -> (B, T, D)."""

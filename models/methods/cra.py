@@ -29,6 +29,7 @@ from models.backbones.tempclip_baselines import TempClipBaseline
 from models.batch import GroundedAnswer, GroundedQuestions
 from models.causal.back_door import QUESTION_EDGES, GraphBackDoor
 from models.causal.mediated_front_door import MediatedFrontDoor
+from models.layers.dropout import Dropout
 from models.layers.encoder_layers import PooledRows, PostNormLayer, PreNormLayer, UnbiasedNorm
 from models.layers.grounding_head import GroundingHead, best_run, best_window, run_span
 from models.layers.masks import masked_mean
@@ -186,7 +187,7 @@ class TempClipCra(nn.Module):
             for _ in range(config.layers)
         )
         self.norm = UnbiasedNorm(size)
-        self.project = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(size, size))
+        self.project = nn.Sequential(Dropout(config.dropout), nn.Linear(size, size))
         self.interventions = Interventions(config, d_model=size, confounders=confounders)
         self.norm_video = nn.LayerNorm(size) if config.front_door else None
 

@@ -113,27 +113,45 @@ def segments(chosen: NDArray[np.bool_], weights: NDArray[np.floating[Any]], dura
 
 
 def examples(
-    samples: Sequence[QuestionSample], predictions: Sequence[Mapping[str, Any]], *, split: str, chosen: int
+    samples: Sequence[QuestionSample],
+    predictions: Sequence[Mapping[str, Any]],
+    *,
+    split: str,
+    chosen: int,
+    objects: Mapping[str, set[tuple[int, int]]] | None = None,
 ) -> list[Record]:
     """Some questions with their answers, the evidence and the chosen clips as windows, times in seconds.
 
+    objects    sample id -> (clip, object) pairs that show the answer, where a planted world tells them
+
     Of a video of unknown length a clip counts as a second.
     """
-    return [_example(samples[place], predictions[place], split) for place in spread(len(samples), chosen)]
+    known = objects or {}
+    return [
+        _example(samples[place], predictions[place], split, known.get(samples[place].sample_id))
+        for place in spread(len(samples), chosen)
+    ]
 
 
-def _example(sample: QuestionSample, prediction: Mapping[str, Any], split: str) -> Record:
+def _example(sample: QuestionSample, prediction: Mapping[str, Any], split: str, objects: set[tuple[int, int]] | None) -> Record:
     clips = len(prediction["weights"])
     duration = sample.duration or float(clips)
     chosen = np.isin(np.arange(clips), prediction["chosen"])
     windows = segments(chosen, np.array(prediction["weights"]), duration)
-    return example(sample, prediction, split, windows=windows, duration=duration)
+    truth = None if objects is None else [list(pair) for pair in sorted(objects)]
+    return example(sample, prediction, split, windows=windows, duration=duration, objects_truth=truth)
 
 
 def example(
-    sample: QuestionSample, prediction: Mapping[str, Any], split: str, *, windows: Sequence[Sequence[float]], duration: float
+    sample: QuestionSample,
+    prediction: Mapping[str, Any],
+    split: str,
+    *,
+    windows: Sequence[Sequence[float]],
+    duration: float,
+    objects_truth: list[list[int]] | None = None,
 ) -> Record:
-    """One question of the page; windows (start s, end s, score), the best first."""
+    """One question of the page; windows (start s, end s, score), the best first; (clip, object) pairs that show the answer."""
     return {
         "split": split,
         "sample_id": sample.sample_id,
@@ -146,7 +164,19 @@ def example(
         "seconds_per_clip": duration / len(prediction["weights"]),
         "answerable_probability": None,
         "saliency_truth": None,
-        "answer": {"given": prediction["prediction_text"], "right": sample.answer, "options": list(sample.options)},
+        "unit": "s" if sample.duration else "clip",
+        "answer": {
+            "given": prediction["prediction_text"],
+            "right": sample.answer,
+            "options": list(sample.options),
+            "correct": prediction["correct"],
+            "scores": prediction.get("scores", []),
+            "best": prediction.get("best", []),
+        },
+        "chosen": prediction["chosen"],
+        "objects": prediction.get("objects", []),
+        "objects_truth": objects_truth,
+        "span": prediction["span"],
     }
 
 

@@ -1,0 +1,143 @@
+"""Questions, from samples and stores to answers, scores and a page, on two dozen random videos."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from stages import predict, score
+from stages.reporting.pages import read_page
+from tests.stages import asked
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return asked.make(tmp_path_factory.mktemp("asked"))
+
+
+@pytest.fixture(scope="module", params=list(asked.RUNS))
+def finished(request, work, tmp_path_factory):
+    out = tmp_path_factory.mktemp(request.param)
+    work.train(request.param, out)
+    assert work.evaluate(request.param, out) == 0
+    return request.param, out
+
+
+def predictions(out):
+    return [json.loads(line) for line in (out / "results/predictions.jsonl").read_text().splitlines()]
+
+
+def metrics(out):
+    return json.loads((out / "results/metrics.json").read_text())
+
+
+def test_every_question_is_answered_with_what_the_answer_rests_on(finished):
+    name, out = finished
+    rows = predictions(out)
+    assert [row["sample_id"] for row in rows] == [f"iid{n}_0" for n in range(9)]
+    for row in rows:
+        assert row["correct"] == (row["prediction"] == row["answer"])
+        assert sum(row["weights"]) == pytest.approx(1, abs=1e-4)
+        assert set(row["chosen"]) <= set(range(asked.CLIPS))
+        assert ("scores" in row) == (name != "igv")
+    assert metrics(out)["iid.Acc"] == pytest.approx(100 * sum(row["correct"] for row in rows) / len(rows), abs=1e-5)
+
+
+def test_rationales_are_held_against_the_evidence_and_against_chance(finished):
+    name, out = finished
+    found, page = metrics(out), read_page(out / "page.json")
+    assert {f"iid.clip {what}" for what in ("precision", "recall", "IoU")} <= found.keys()
+    assert ("iid.object precision" in found) == (name == "transtr")
+    trivial = page.splits["iid"].baselines
+    assert trivial["all clips"]["clip recall"] == 100
+    assert ("random objects" in trivial) == (name == "transtr")
+    assert {"most frequent answer", "most frequent by type"} <= trivial.keys()
+    assert {group.name for group in page.breakdown["iid"]} == {"what", "who"}
+
+
+def test_open_ended_answers_outside_the_vocabulary_can_only_be_missed(finished):
+    name, out = finished
+    if name != "igv":
+        pytest.skip("has options")
+    answers = json.loads((out / "answers.json").read_text())
+    assert len(answers) == 3
+    for row in predictions(out):
+        assert (row["answer"] == -1) == (row["answer_text"] not in answers)
+        assert row["answer"] != -1 or not row["correct"]
+    assert metrics(out)["iid.answers in vocabulary"] < 100
+
+
+def test_the_published_layout_is_what_a_scorer_reads(finished, tmp_path):
+    name, out = finished
+    if name == "igv":
+        pytest.skip("MSVD-QA ids are those of its own file")
+    rows = [asked.sample(n, options=True, split="iid") for n in range(9)]
+    options = ",".join(f"a{n}" for n in range(5))
+    lines = [f"video,qid,type,question,answer,{options}"]
+    kinds = ["CW", "CH", "TN", "TC", "DC", "DL", "DO", "TP", "DO"]  # each group of the scorer has a question
+    lines += [
+        f"{one.video_id},0,{kind},{one.question},{one.answer_index},{','.join(one.options)},"
+        for one, kind in zip(rows, kinds, strict=True)
+    ]
+    (tmp_path / "q.csv").write_text("\n".join(lines) + "\n")
+    arguments = ["--benchmark", "nextqa", "--predictions", out / "results/splits/iid.answers.json", "--corrected"]
+    assert score.main([*map(str, arguments), "--questions", str(tmp_path / "q.csv"), "--out", str(tmp_path / "s.json")]) == 0
+    corrected = json.loads((tmp_path / "s.json").read_text())["corrected"]["qa"]["unrounded"]
+    assert corrected["Acc"] == pytest.approx(metrics(out)["iid.Acc"], abs=1e-5)
+
+
+def test_features_beyond_the_memory_budget_give_the_same_bytes(finished, work, tmp_path):
+    name, out = finished
+    other = work.copy(tmp_path / "streamed")
+    other.change(name, "train", {**asked.TRAIN, "budget_bytes": 0})
+    other.train(name, tmp_path / "run")
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (out / "model.safetensors").read_bytes()
+    assert other.evaluate(name, tmp_path / "run") == 0
+    assert (tmp_path / "run/results/predictions.jsonl").read_bytes() == (out / "results/predictions.jsonl").read_bytes()
+
+
+def test_a_split_is_predicted_as_it_is_evaluated(finished, work, tmp_path):
+    name, out = finished
+    arguments = ["--run", out, "--dataset", asked.RUNS[name]["dataset"], "--split", "iid", "--out", tmp_path / "p.jsonl"]
+    assert predict.main([*map(str, arguments), "--data", str(work.folder), "--params", str(work.params)]) == 0
+    assert (tmp_path / "p.jsonl").read_bytes() == (out / "results/predictions.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("igv", {"grounding": False}),
+        ("eigv", {"grounding": False}),
+        ("eigv", {"mix": False}),
+        ("eigv", {"contrast": "clips"}),
+        ("eigv", {"contrast": "questions"}),
+        ("transtr", {"frame_choice": "uniform", "object_choice": "random"}),
+    ],
+)
+def test_the_backbone_alone_and_single_ablations_train(name, changes, work, tmp_path):
+    other = work.copy(tmp_path / "other")
+    other.change(name, "model", {**asked.RUNS[name]["model"], **changes})
+    other.train(name, tmp_path / "run", "--epochs", "1")
+    assert other.evaluate(name, tmp_path / "run") == 0
+    if changes == {"grounding": False}:
+        assert metrics(tmp_path / "run")["iid.clip recall"] == 100
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value", "complaint"),
+    [
+        ("igv", "model", {**asked.RUNS["igv"]["model"], "answers": 9}, "set answers: 4"),
+        ("igv", "dataset", "choice", "its questions have options"),
+        ("eigv", "dataset", "open", "candidates.zarr: no zarr.json"),
+        ("igv", "features", {"video": ["clips"], "query": ["clips"]}, "neither 'train0_0' nor 'train0_0#0' is in it"),
+    ],
+)
+def test_a_run_that_does_not_fit_its_questions_says_how(name, path, value, complaint, work, tmp_path, capsys):
+    other = work.copy(tmp_path / "other")
+    other.change(name, path, value)
+    with pytest.raises(SystemExit) as stopped:
+        other.train(name, tmp_path / "run")
+    assert stopped.value.code == 2
+    text = capsys.readouterr().err
+    assert complaint in text
