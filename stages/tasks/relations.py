@@ -54,11 +54,13 @@ def prepare(run: Run, inputs: Inputs, device: torch.device) -> Prepared:
     training, chosen = training_split(inputs.samples, RelationSample, selection=run.train.selection)
     names = Vocabulary.of(inputs.samples, training)
     _check(run, names, proposals)
-    segments, missing = for_training([sample for sample in training if proposals.has(sample.video_id)], proposals)
+    there = [sample for sample in training if proposals.has(sample.video_id)]
+    segments, missing = for_training(there, proposals)
     if not segments:
         raise TrainingError(f"{inputs.features}: none of the labelled segments of {inputs.samples} has proposals")
-    if missing:
-        log.warning("%d of %d labelled segments have no proposals and are left out", missing, missing + len(segments))
+    if missing or len(there) < len(training):
+        lost = len(training) - len(there), len(training), missing, missing + len(segments)
+        log.warning("no proposals: %d of %d training videos and %d of %d labelled segments of the others are left out", *lost)
     feed = RelationFeed(segments, proposals, classes=names.class_ids, predicates=names.predicate_ids)
     validate = _validation(Videos(chosen, proposals, names), run.evaluate, device)
     return Prepared(feed=feed, validate=validate, files={FILE: names.content()})
