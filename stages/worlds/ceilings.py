@@ -12,6 +12,7 @@ per scene, actor, predicate and object. K spans, S scenes, A actors, P predicate
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -117,9 +118,9 @@ class Ceiling:
         """`joint` for a video of this world, from its own clips."""
         return self.joint(self.evidence_of(video), places(video), actor, predicate, mechanism)
 
-    def evidence_of(self, video: Video) -> Evidence:
-        """`evidence` of a video of this world, from its own clips."""
-        latent = {name: self.views.latent(video, name) for name in self.scm.settings.views}
+    def evidence_of(self, video: Video, views: Iterable[str] | None = None) -> Evidence:
+        """`evidence` of a video of this world, from its own clips as `views` show them; None: all views."""
+        latent = {name: self.views.latent(video, name) for name in views or self.scm.settings.views}
         return self.evidence(latent, video.spans, video.duration / video.clips)
 
     def objects(self, video: Video, evidence: Evidence, actor: int, predicate: int, mechanism: Mechanism) -> np.ndarray:

@@ -34,6 +34,7 @@ TRUTH = pa.schema(
         ("bayes_with", pa.string()), ("bayes_without", pa.string()), ("duration", pa.float64()), ("objects", pa.int64()),
     ]
 )  # fmt: skip
+SHOWN = {"grounded": ("clip",), "choice": ("clip", "slowfast"), "open": ("clip", "slowfast")}  # views in each data set's files
 Posteriors = dict[tuple[int, int], tuple[np.ndarray, np.ndarray]]  # by video index and question
 
 
@@ -72,7 +73,7 @@ class SplitFiles:
         self.offered = offered(scm, asked)
         self.open = [one for one in asked if one.form in WORD_FORMS]
         self.predicted = split != "train"
-        self._truth: dict[str, list[dict[str, object]]] = {"choice": [], "open": []}
+        self._truth: dict[str, list[dict[str, object]]] = {name: [] for name in SHOWN}
 
     def write(self, tick: Callable[[], object]) -> None:
         """Everything of the split; `tick` is called once per video."""
@@ -83,15 +84,15 @@ class SplitFiles:
                 block = self.videos[start : start + BLOCK]
                 among = {video.index for video in block}
                 seen = dict(zip(sorted(among), self._features(block, files), strict=True))
-                known = self._posteriors(block)
+                by_views = {views: self._posteriors(block, views) for views in dict.fromkeys(SHOWN.values())}
+                known = {name: by_views[views] for name, views in SHOWN.items()}
                 self._choice([one for one in self.offered if one.asked.video.index in among], seen, known, files, tables)
                 self._open([one for one in self.open if one.video.index in among], seen, known, files["roberta"], tables["open"])
                 for _ in block:
                     tick()
-        for name in ("grounded", "choice", "open"):
+        for name, rows in self._truth.items():
             path = self.root / name / "truth" / f"{self.split}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            rows = self._truth["open" if name == "open" else "choice"]
             pq.write_table(pa.Table.from_pylist(rows, schema=TRUTH), path, compression="zstd")
         if self.split != "train":
             grounding = records.grounding(self.settings, (one.asked for one in self.offered), self.videos)
@@ -178,7 +179,7 @@ class SplitFiles:
         self,
         block: list[Offered],
         seen: dict[int, Seen],
-        known: Posteriors,
+        known: dict[str, Posteriors],
         files: dict[str, ArrayFile],
         tables: dict[str, records.Table],
     ) -> None:
@@ -192,15 +193,16 @@ class SplitFiles:
             tables["choice"].add({**record, "answer": one.right})
             rows.append(self.wording.published([candidate_tokens(asked, option) for option in one.options], asked, longest))
             alone.append(self.wording.published([question_tokens(asked)], asked, shorter))
-            facts = row(self.scm, asked, seen[asked.video.index], one.options, known.get((asked.video.index, asked.qid)))
-            number = str(record["video"])
-            self._truth["choice"].append({"sample_id": f"{number}_{asked.qid}", "video_id": number, **facts})
+            number, key = str(record["video"]), (asked.video.index, asked.qid)
+            for name in ("grounded", "choice"):
+                facts = row(self.scm, asked, seen[asked.video.index], one.options, known[name].get(key))
+                self._truth[name].append({"sample_id": f"{number}_{asked.qid}", "video_id": number, **facts})
         if rows:
             files["bert"].add({"feat": np.stack(rows)})
             files["asked"].add({"feat": np.concatenate(alone)})
 
     def _open(
-        self, block: list[Asked], seen: dict[int, Seen], known: Posteriors, features: ArrayFile, table: records.Table
+        self, block: list[Asked], seen: dict[int, Seen], known: dict[str, Posteriors], features: ArrayFile, table: records.Table
     ) -> None:
         """Add open-ended questions: records, token features, truth."""
         longest, rows = features.shape("feat")[1], []
@@ -208,19 +210,19 @@ class SplitFiles:
             record = records.open_row(self.settings, asked, len(self._truth["open"]))
             table.add(record)
             rows.append(self.wording.published([question_tokens(asked)], asked, longest))
-            facts = row(self.scm, asked, seen[asked.video.index], None, known.get((asked.video.index, asked.qid)))
+            facts = row(self.scm, asked, seen[asked.video.index], None, known["open"].get((asked.video.index, asked.qid)))
             self._truth["open"].append({"sample_id": str(record["id"]), "video_id": str(record["video_id"]), **facts})
         if rows:
             features.add({"feat": np.concatenate(rows)})
 
-    def _posteriors(self, block: list[Video]) -> Posteriors:
-        """Posterior of the object (O,) with and without the back door, for the object questions on some videos."""
+    def _posteriors(self, block: list[Video], views: tuple[str, ...]) -> Posteriors:
+        """Posterior of the object (O,) with and without the back door, for the object questions on some videos, by these views."""
         found: Posteriors = {}
         if not self.predicted:
             return found
         biased, cut = self.scm.mechanism("biased"), self.scm.mechanism("interventional")
         asked = {(one.video.index, one.qid): one for one in (*(one.asked for one in self.offered), *self.open)}
-        by_video = {video.index: (video, self.ceiling.evidence_of(video)) for video in block}
+        by_video = {video.index: (video, self.ceiling.evidence_of(video, views)) for video in block}
         for (index, qid), one in asked.items():
             if one.kind == "object" and one.event is not None and index in by_video:
                 video, evidence = by_video[index]

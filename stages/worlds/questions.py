@@ -12,7 +12,8 @@ upstream/open       MSVD-QA: annotations/<split>.csv, frame_feat/msvd_appearance
     each also       truth/<split>.parquet: a row per question, what the world knows about it (question_truth.py)
 truth/              videos, events (parquet)
 
-The two views are the frames of the first, appearance and motion of the others. A clip of a video is a frame: as many times in
+The CLIP-like view makes the frames of the first, both views appearance and motion of the others; the ideal observer of a data set
+sees what its files show (regions apart). A clip of a video is a frame: as many times in
 frame2time as there are clips. Region files hold twice the frames that are used, as published: every second of eight clips counts.
 """
 
