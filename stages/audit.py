@@ -7,9 +7,11 @@ writes  data/audits/<name>/cells/<variant>/<seed>/  a training and its evaluatio
         data/audits/<name>/metrics.json             <variant>.<split, gap, gain, ...>.<measure>, with .low, .high and .seed_sd
         data/audits/<name>/plots/effects.csv        the same as a table (stages/auditing/effects.py says what the effects are)
         data/audits/<name>/plots/numbers.csv        further metrics of the evaluations by variant and split, over seeds
+        data/pages/<report>/audits/<name>.json      all of it for a results page, and what it says in sentences
 
 for example
-  python -m stages.audit --name ccr --samples data/samples --features data/features --raw data/raw --out data/audits/ccr
+  python -m stages.audit --name ccr --samples data/samples --features data/features --raw data/raw --out data/audits/ccr \
+      --page data/pages/audits/audits/ccr.json
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from stages.auditing import code
 from stages.auditing.cells import AuditError, Cell, remove_others, run_cells
 from stages.auditing.effects import Effect, effects
 from stages.auditing.outcomes import Outcomes, align, write_outcomes
+from stages.auditing.pages import page
 from stages.auditing.settings import Audit
 from stages.datasets.schema import DatasetError
 from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup, run_alone
@@ -191,7 +194,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return stream.getvalue().encode()
 
 
-def write(out: Path, audit: Audit, planned: Sequence[Planned], places: Places) -> None:
+def write(name: str, audit: Audit, planned: Sequence[Planned], places: Places, out: Path, page_file: Path) -> None:
     """Everything that is made from the finished cells; metrics.json last."""
     (out / "metrics.json").unlink(missing_ok=True)
     aligned = align(read_outcomes(audit, planned, places), audit.seeds)
@@ -200,6 +203,9 @@ def write(out: Path, audit: Audit, planned: Sequence[Planned], places: Places) -
     numbers = tabled_numbers(audit, planned)
     write_beside(out / "plots" / "effects.csv", table([asdict(effect) for effect in found]))
     write_beside(out / "plots" / "numbers.csv", table(numbers))
+    cells = {one.cell.name: one.cell.digest for one in planned}
+    method = next(one.run.method for one in planned if one.cell.variant == audit.full)
+    write_json(page_file, page(name, audit, method, found, numbers, cells))
     write_json(out / "metrics.json", metrics_of(found, numbers))
 
 
@@ -213,6 +219,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--features", type=Path, required=True, metavar="DIR", help="folder of all data sets' stores")
     parser.add_argument("--raw", type=Path, required=True, metavar="DIR", help="folder of all data sets' published files")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--page", type=Path, required=True, metavar="FILE")
     parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time, instead of the audit's")
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE, metavar="FILE")
     args = parser.parse_args(argv)
@@ -225,7 +232,7 @@ def main(argv: list[str] | None = None) -> int:
         remove_others(args.out / "cells", cells)
         worked = run_cells(cells, jobs=args.jobs or audit.jobs, label=args.name)
         log.info("%d of %d cells were there", len(cells) - worked, len(cells))
-        write(args.out, audit, planned, places)
+        write(args.name, audit, planned, places, args.out, args.page)
     except (ParamsError, AuditError, DatasetError, LookupError, OSError) as error:
         print(f"stages.audit: {error}", file=sys.stderr)
         return 2

@@ -37,7 +37,8 @@ __all__ = [
 DEFAULT_FILE = Path("params.yaml")
 EVALUATIONS: dict[str, type[Any]] = {  # by task
     "moments": Evaluate,
-    "weak_moments": WeakEvaluate, "relations": RelationEvaluate,
+    "weak_moments": WeakEvaluate,
+    "relations": RelationEvaluate,
     "questions": QuestionEvaluate,
     "grounded_questions": GroundedEvaluate,
 }
@@ -225,7 +226,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raw = _NoDuplicates(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the repository root or give --params FILE") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:  # ValueError: UTF-8, dates, digits beyond count
         raise ParamsError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise ParamsError(
@@ -292,6 +293,7 @@ def _references(params: Params, place: str) -> list[str]:
         check(f"graphs.{name}.dataset", graphs.dataset, params.datasets, "dataset")
     for name, audit in params.audits.items():
         check(f"audits.{name}.run", audit.run, params.runs, "run")
+        check(f"audits.{name}.report", audit.report, params.reports, "report")
         for part, data in (("data", audit.data), ("unbiased", audit.unbiased)):
             check(f"audits.{name}.{part}.dataset", data.dataset, params.datasets, "dataset")
     for name, run in params.runs.items():

@@ -42,6 +42,8 @@ class Audit:
     """One audit: cells are variants x seeds of one run, each trained and evaluated on its own.
 
     run            entry of runs that all variants start from
+    report         the results page that shows it, and its title there
+    notes          variant -> what is changed, in words
     data           its data set
     unbiased       the same data set with training videos that have no bias, and the same test videos; `data` again where no
                    variant has a twin (the graph names both)
@@ -57,11 +59,14 @@ class Audit:
     """
 
     run: str
+    report: str
     data: AuditData
     unbiased: AuditData
     variants: dict[str, dict[str, Any]]
     seeds: tuple[int, ...]
     measures: tuple[str, ...]
+    title: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
     base: str = "base"
     full: str = "full"
     twins: tuple[str, ...] = ()

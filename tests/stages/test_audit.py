@@ -9,6 +9,7 @@ import yaml
 
 from stages import audit, vocabulary
 from stages.params import load_params
+from stages.reporting.audits import read_audit
 from tests.stages import tiny
 from tests.stages.test_weak_line import EVALUATE, MODEL, OPTIM, TRAIN, WORDS
 
@@ -39,6 +40,7 @@ def work(tmp_path_factory):
         "weak": common
         | {
             "run": "weak",
+            "report": "tiny",
             **both(weak),
             "variants": {"base": {"method": "cpl"}, "full": {}},
             "measures": ["R1@0.5", "IoU"],
@@ -59,10 +61,14 @@ def both(run):
     return {"data": data, "unbiased": data}
 
 
+def page_of(work):
+    return work.folder / "pages" / "audits" / "weak.json"
+
+
 def run(work, name, *more):
     places = [part for place in sorted(PLACES) for part in (f"--{place}", work.folder / "all" / place)]
     out = work.folder / name
-    arguments = ["--name", name, *places, "--out", out, "--params", work.params, *more]
+    arguments = ["--name", name, *places, "--out", out, "--page", page_of(work), "--params", work.params, *more]
     return audit.main([*map(str, arguments)]), out
 
 
@@ -98,6 +104,15 @@ def test_levels_are_the_means_of_what_the_evaluations_say(weak):
     assert "full.iid.abnormal reconstruction after.seed_sd" in metrics
 
 
+def test_the_page_is_one_that_the_results_site_reads(work, weak):
+    page = read_audit(page_of(work))
+    assert (page.audit, page.method, page.seeds, page.unbiased) == ("weak", "ccr", 2, None)
+    assert page.variants == {"base": "method cpl", "full": "the run weak as it is"}
+    assert page.headline("gain", "full") is not None
+    assert page.says[0].startswith("R1@0.5, 2 seeds: base reaches")
+    assert len(page.controls) == 1
+
+
 def test_a_second_audit_keeps_every_cell_and_writes_the_same(work, weak, caplog):
     before = {path: path.stat().st_mtime_ns for path in weak.rglob("model.safetensors")}
     content = (weak / "metrics.json").read_bytes(), (weak / "outcomes.parquet").read_bytes()
@@ -130,7 +145,7 @@ def test_a_variant_that_cannot_be_trained_is_refused_before_any_cell(work, capsy
     work.folder.joinpath("wrong.yaml").write_text(yaml.safe_dump(content))
     places = [part for place in sorted(PLACES) for part in (f"--{place}", work.folder / "all" / place)]
     out = work.folder / "wrong"
-    arguments = ["--name", "weak", *places, "--out", out, "--params", work.folder / "wrong.yaml"]
+    arguments = ["--name", "weak", *places, "--out", out, "--page", out / "page.json", "--params", work.folder / "wrong.yaml"]
     assert audit.main([*map(str, arguments)]) == 2
     assert "unknown key 'nothing'" in capsys.readouterr().err
     assert not out.exists()

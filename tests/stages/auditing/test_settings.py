@@ -10,7 +10,8 @@ from stages.params import ParamsError, parse, run_alone
 DATA = {"dataset": "biased", "confounders": {"video": "v", "query": "q"}}
 OTHER = {"dataset": "fair", "confounders": {"video": "v", "query": "r"}}
 ENTRY = {
-    "run": "one", "data": DATA, "unbiased": OTHER, "variants": {"base": {"method": "cpl"}, "full": {}}, "seeds": [0, 1],
+    "run": "one", "report": "audits",
+    "data": DATA, "unbiased": OTHER, "variants": {"base": {"method": "cpl"}, "full": {}}, "seeds": [0, 1],
     "measures": ["IoU"], "twins": ["full"],
 }  # fmt: skip
 

@@ -1,0 +1,121 @@
+"""What an audit hands to a results page (stages/reporting/audits.py reads it): its numbers, and what they say in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stages.auditing.effects import Effect
+from stages.auditing.settings import TWIN, Audit
+
+CLOSED = 4.0  # points: a gap smaller than this without bias counts as none (differences between the splits themselves)
+
+
+def page(
+    name: str,
+    audit: Audit,
+    method: str,
+    found: Sequence[Effect],
+    numbers: Sequence[Mapping[str, Any]],
+    provenance: Mapping[str, str],
+) -> dict[str, Any]:
+    """The content of the page file."""
+    return {
+        "audit": name,
+        "title": audit.title or name,
+        "run": audit.run,
+        "method": method,
+        "dataset": audit.data.dataset,
+        "unbiased": audit.unbiased.dataset if audit.twins else None,
+        "seeds": list(audit.seeds),
+        "confidence": audit.confidence,
+        "base": audit.base,
+        "full": audit.full,
+        "variants": dict(_variants(audit)),
+        "splits": asdict(audit.splits),
+        "measures": list(audit.measures),
+        "effects": [_finite(asdict(effect)) for effect in found],
+        "numbers": [_finite(row) for row in numbers],
+        "controls": list(controls(audit, found)),
+        "sweep": None,
+        "says": list(sentences(audit, found)),
+        "provenance": dict(provenance),
+    }
+
+
+def _variants(audit: Audit) -> Iterator[tuple[str, str]]:
+    """What is changed, in a line each."""
+    for variant, changes in audit.variants.items():
+        told = ", ".join(f"{path.removeprefix('model.')} {value}" for path, value in changes.items())
+        yield variant, audit.notes.get(variant, told or f"the run {audit.run} as it is")
+    for variant in audit.twins:
+        yield f"{variant}-{TWIN}", f"{variant}, trained on videos without bias"
+
+
+def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+
+
+def _headline(audit: Audit, found: Iterable[Effect]) -> dict[tuple[str, str], Effect]:
+    """Effects of the first measure by variant, and kind or split."""
+    return {(one.variant, one.split or one.kind): one for one in found if one.measure == audit.measures[0]}
+
+
+def controls(audit: Audit, found: Sequence[Effect]) -> Iterator[dict[str, Any]]:
+    """What has to come out whatever the method: a gap where the training is biased, and none where it is not."""
+    effects = _headline(audit, found)
+    if gap := effects.get((audit.base, "gap")):
+        yield _control(f"Gap of {audit.base}, trained with bias", "above 0", gap, holds=gap.low > 0)
+    for variant in audit.twins:
+        if gap := effects.get((f"{variant}-{TWIN}", "gap")):
+            yield _control(
+                f"Gap of {variant}, trained without bias", f"within {CLOSED:g} points of 0", gap, abs(gap.value) < CLOSED
+            )
+
+
+def _control(control: str, expected: str, effect: Effect, holds: bool) -> dict[str, Any]:
+    numbers = _finite({"value": effect.value, "low": effect.low, "high": effect.high})
+    return {"control": control, "expected": expected, **numbers, "holds": None if math.isnan(effect.low) else holds}
+
+
+def sentences(audit: Audit, found: Sequence[Effect]) -> Iterator[str]:
+    """The headline measure in words; a claim is made only where the interval leaves 0 out."""
+    effects, measure = _headline(audit, found), audit.measures[0]
+    many = f"{len(audit.seeds)} seeds" if len(audit.seeds) > 1 else "one seed, so no interval over trainings"
+    iid, cut, gap = (effects.get((audit.base, which)) for which in (audit.splits.iid, audit.splits.interventional, "gap"))
+    if iid and cut and gap:
+        yield (
+            f"{measure}, {many}: {audit.base} reaches {iid.value:.1f} where the biases of training hold and {cut.value:.1f} "
+            f"where they are cut, a gap of {_ranged(gap)} points."
+        )
+    for variant in audit.variants:
+        gain, narrowing = effects.get((variant, "gain")), effects.get((variant, "narrowing"))
+        if gain:
+            said = _verdict(gain, f"better than {audit.base}", f"worse than {audit.base}", f"not told from {audit.base}")
+            yield f"{variant} is {said} points where the biases are cut."
+        if narrowing:
+            that = f"that of {audit.base}"
+            said = _verdict(narrowing, f"smaller than {that}", f"larger than {that}", f"not told from {that}")
+            yield f"The gap of {variant} is {said} points."
+    for variant in audit.twins:
+        beyond = effects.get((variant, "gain beyond twin"))
+        if beyond:
+            yield (
+                f"Of the gain of {variant}, {_ranged(beyond)} points are not there after training without bias: "
+                + ("that part is debiasing." if beyond.low > 0 else "nothing says that it is debiasing.")
+            )
+
+
+def _ranged(effect: Effect, sign: int = 1) -> str:
+    """The number and its interval, or of the opposite effect."""
+    low, high = sorted((sign * effect.low, sign * effect.high))
+    return f"{sign * effect.value:.1f}" + ("" if math.isnan(low) else f" ({low:.1f} to {high:.1f})")
+
+
+def _verdict(effect: Effect, above: str, below: str, neither: str) -> str:
+    """The claim that the interval allows, with its number."""
+    if effect.low > 0:
+        return f"{above} by {_ranged(effect)}"
+    return f"{below} by {_ranged(effect, -1)}" if effect.high < 0 else f"{neither}: {_ranged(effect)}"
