@@ -12,7 +12,8 @@ import yaml
 from stages.datasets import planted_relations
 from stages.datasets.relation_schema import SEGMENT, STEPS, proposal_columns
 from stages.datasets.schema import Quality
-from stages.params import parse
+from stages.params import World, parse
+from stages.world import build
 from stages.worlds.relation_ceilings import ceilings, groups, posterior, recalls
 from stages.worlds.relation_files import RelationWorld
 from stages.worlds.relation_settings import PlantedRelations
@@ -192,3 +193,17 @@ def test_names_stand_in_alphabetical_order_as_data_sets_number_them():
 def test_settings_that_make_no_world_are_refused(settings, changed, message):
     with pytest.raises(WorldError, match=message):
         dataclasses.replace(settings, **changed)
+
+
+def test_the_stage_writes_the_same_bytes_every_time(settings, tmp_path):
+    entry = World(seed=3, planted=None, rehearsal=None, relations=with_videos(settings, train=2, iid=1))
+    once, again = (build("toy", entry, tmp_path / name) for name in ("a", "b"))
+    assert once == again
+    assert once["kind"] == "planted"
+    assert once["features"]["proposals"]["files"] == 3
+    assert once["ceilings"]["iid"]["with_back_door"]["accuracy"] >= 0
+
+
+def test_an_entry_is_one_kind_of_world(settings):
+    with pytest.raises(ValueError, match="exactly one of planted, rehearsal and relations"):
+        World(seed=3, planted=None, rehearsal=None)
