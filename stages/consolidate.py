@@ -35,31 +35,50 @@ import pyarrow.parquet as pq
 
 from stages.consolidation.agreement import quality_of_features
 from stages.consolidation.build import build
+from stages.consolidation.build_arrays import Annotations, build_arrays
 from stages.consolidation.faults import ConsolidationError
 from stages.consolidation.provenance import recipe_of, source_of
 from stages.consolidation.relation_pairs import build_pairs
 from stages.consolidation.sources import source_paths
 from stages.consolidation.workers import worthwhile
 from stages.datasets.samples import QUALITY, load_adapter, write_samples
-from stages.datasets.schema import DatasetError
+from stages.datasets.schema import DatasetError, text_items
 from stages.features.archive import archive_path, pack, unpack
 from stages.features.store import Feature, FeatureStore, StoreError, StoreInfo
 from stages.sources.errors import FetchError
 from stages.sources.manifest import NAME as MANIFEST
 from stages.sources.manifest import FileRecord, read_manifest
 
+READ = ("sample_id", "video_id", "query_id", "duration", "options")  # columns of the samples, where their task has them
+
 
 @dataclass(frozen=True)
 class Annotated:
-    """What the samples refer to: ids of videos and of queries, sorted, and the duration of every video in seconds."""
+    """What the samples refer to.
+
+    videos, queries   ids of videos and of texts, sorted
+    durations         seconds of the videos, where known
+    rows              split -> for every row of its file, the ids of its texts
+    sizes             video -> (width, height) of its picture, where they are asked for
+    """
 
     videos: list[str]
     queries: list[str]
     durations: dict[str, float]
+    rows: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def ids(self, feature: Feature) -> list[str]:
         """The ids under which a feature is looked up."""
         return self.queries if feature.kind == "query" else self.videos
+
+    def basis(self, feature: Feature) -> list[str]:
+        """All that the bytes of a store depend on here: ids, and for some features their rows and sizes."""
+        if feature.aligned:
+            return [f"{split} {row} {item}" for split, rows in self.rows.items() for row, ids in enumerate(rows) for item in ids]
+        if feature.relative_boxes:
+            return [f"{video} {self.sizes.get(video)}" for video in self.videos]
+        return self.ids(feature)
 
 
 @dataclass
@@ -76,7 +95,7 @@ def consolidate(
     name: str, features: Mapping[str, Feature], files: Mapping[str, FileRecord], raw: Path, samples: Path, out: Path, workers: int
 ) -> Done:
     """Bring every store below `out` up to date; see the module's text. `files` is the manifest of `raw`."""
-    annotated = read_annotated(samples)
+    annotated = read_annotated(samples, sizes=any(feature.relative_boxes for feature in features.values()))
     out.mkdir(parents=True, exist_ok=True)
     remove_others(out, features)
     done = Done()
@@ -92,16 +111,18 @@ def consolidate(
             extractor=feature.extractor,
             concatenation=feature.concatenation,
             source=source,
-            recipe=recipe_of(name, feature_name, feature, source, wanted),
+            recipe=recipe_of(name, feature_name, feature, source, annotated.basis(feature)),
         )
         path = out / f"{feature_name}.zarr"
         try:
             store = kept(path, info.recipe)
             if store is None:
                 print(f"{name}/{feature_name}: {feature.files}", file=sys.stderr)
-                size = sum(listed[file] for file in source_paths(listed, feature.files))
+                size = sum(listed[file] for file in source_paths(listed, feature.pattern))
                 if feature.format == "relation_h5":
                     build_pairs(path, feature, raw, wanted, info, listed=listed)
+                elif feature.in_arrays:
+                    build_arrays(path, feature, raw, Annotations(wanted, annotated.rows, annotated.sizes), info, listed=listed)
                 else:
                     build(path, feature, raw, wanted, info, listed=listed, workers=workers or worthwhile(size))
                 store = FeatureStore.open(path)
@@ -131,16 +152,39 @@ def kept(path: Path, recipe: str) -> FeatureStore | None:
     return store if store.info.recipe == recipe else None
 
 
-def read_annotated(samples: Path) -> Annotated:
-    """The ids of all splits."""
+def read_annotated(samples: Path, *, sizes: bool = False) -> Annotated:
+    """The ids of all splits; with `sizes` the width and height of the videos, from the columns of their published records."""
     durations: dict[str, float] = {}
+    videos: set[str] = set()
     queries: set[str] = set()
+    rows: dict[str, list[tuple[str, ...]]] = {}
+    found: dict[str, tuple[float, float]] = {}
     for path in sorted(samples.glob("*.parquet")):
-        named = [name for name in ("video_id", "query_id", "duration") if name in pq.read_schema(path).names]
-        table = pq.read_table(path, columns=named)
-        durations.update(zip(table["video_id"].to_pylist(), table["duration"].to_pylist(), strict=True))
-        queries.update(table["query_id"].to_pylist() if "query_id" in named else [])
-    return Annotated(sorted(durations), sorted(queries), durations)
+        named = set(pq.read_schema(path).names)
+        columns = pq.read_table(path, columns=[name for name in READ if name in named]).to_pydict()
+        videos.update(columns["video_id"])
+        if "duration" in named:
+            known = zip(columns["video_id"], columns["duration"], strict=True)
+            durations.update((video, seconds) for video, seconds in known if seconds is not None)
+        queries.update(columns.get("query_id", ()))
+        if "options" in named:
+            pairs = zip(columns["sample_id"], columns["options"], strict=True)
+            rows[path.stem] = [text_items(sample, len(options)) for sample, options in pairs]
+            queries.update(item for items in rows[path.stem] for item in items)
+        if sizes:
+            found |= _sizes(path)
+    return Annotated(sorted(videos), sorted(queries), durations, rows, found)
+
+
+def _sizes(path: Path) -> dict[str, tuple[float, float]]:
+    """(width, height) by video, of the records that state both."""
+    table = pq.read_table(path, columns=["video_id", "published"])
+    records = zip(table["video_id"].to_pylist(), map(json.loads, table["published"].to_pylist()), strict=True)
+    return {
+        video: (float(record["width"]), float(record["height"]))
+        for video, record in records
+        if record.get("width") and record.get("height")
+    }
 
 
 def remove_others(out: Path, features: Mapping[str, Feature]) -> None:

@@ -16,6 +16,9 @@ import numpy as np
 from stages.consolidation.arrays import FLOATS, LARGEST_FILE, Array
 from stages.consolidation.faults import Fault, FaultError
 
+# what h5py makes of a damaged file: each call has its own way to say so
+DAMAGES = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+
 
 def located(path: Path, key: str | None) -> Iterator[tuple[str, Array | Fault]]:
     """(id, its rows or what is wrong) for everything at the root, in the order of the ids.
@@ -23,11 +26,13 @@ def located(path: Path, key: str | None) -> Iterator[tuple[str, Array | Fault]]:
     Raises FaultError if the file is none, or damaged.
     """
     with _opened(path) as file:
-        for name in sorted(file):
+        for name in _names(file):
             try:
                 yield name, _array(_dataset(file, name, key))
             except FaultError as error:
                 yield name, error.at(name)
+            except DAMAGES as error:
+                yield name, Fault("damaged", name, f"cannot be read ({error})")
 
 
 def rows(path: Path, key: str | None, wanted: Iterable[tuple[str, Array]], dtype: str) -> Iterator[memoryview | Fault]:
@@ -41,11 +46,18 @@ def rows(path: Path, key: str | None, wanted: Iterable[tuple[str, Array]], dtype
                 values = dataset[()].reshape(array.rows, array.width)
             except FaultError as error:
                 yield error.at(name)
-            except OSError as error:
+            except DAMAGES as error:
                 yield Fault("damaged", name, f"cannot be read ({error})")
             else:
                 with np.errstate(over="ignore"):  # what overflows a smaller type becomes Inf, and is found as such later
                     yield np.ascontiguousarray(values, np.dtype(dtype).newbyteorder("<")).data.cast("B")
+
+
+def _names(file: Any) -> list[str]:
+    try:
+        return sorted(file)
+    except DAMAGES as error:
+        raise FaultError("unreadable", f"its list of members cannot be read ({error})") from None
 
 
 def _opened(path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from stages.consolidation.sources import source_paths
 from stages.features.store import SCHEMA_VERSION, Feature
 
+ARRAY_SETTINGS = frozenset(("ids", "aligned", "boxes", "every", "grid", "relative_boxes", "names"))
 FORM = 1  # raised when this code starts to make other bytes of the same files
 
 
@@ -32,7 +33,7 @@ class FetchedFile(Protocol):
 
 def source_of(feature: Feature, files: Mapping[str, FetchedFile]) -> dict[str, Any]:
     """repository, revision, number of files, and one digest over path and sha256 of every file that the feature covers."""
-    covered = {path: files[path] for path in source_paths(files.keys(), feature.files)}
+    covered = {path: files[path] for path in source_paths(files.keys(), feature.pattern)}
     places = sorted({_place(record.origin) for record in covered.values()})
     digest = hashlib.sha256()
     for path, record in covered.items():
@@ -62,6 +63,8 @@ def recipe_of(dataset: str, name: str, feature: Feature, source: Mapping[str, An
     """sha256 over everything that the bytes of a store depend on: equal recipe, equal store."""
     settings = asdict(feature)
     del settings["archive"]  # a second copy; the store itself is the same
+    if not feature.in_arrays:  # settings that this feature has no use for
+        settings = {name: value for name, value in settings.items() if name not in ARRAY_SETTINGS}
     parts = [FORM, SCHEMA_VERSION, dataset, name, settings, source, _digest(sorted(ids))]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

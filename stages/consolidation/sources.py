@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -48,6 +48,18 @@ def open_file(raw: Path, files: str) -> list[Archive]:
     return [Archive(paths)]
 
 
+def open_files(raw: Path, files: str) -> list[Path]:
+    """The files, each with arrays of its own, that `files` names below `raw`.
+
+    Raises FaultError if there is none, or a folder among them.
+    """
+    paths = _paths(raw, files)
+    if not paths or not all(path.is_file() for path in paths):
+        found = "nothing" if not paths else "a folder"
+        raise FaultError("nothing", f"{files!r} is {found}, expected files; there are {_beside(raw)}")
+    return paths
+
+
 def _paths(raw: Path, files: str) -> list[Path]:
     if (raw / files).exists():
         return [raw / files]
@@ -69,7 +81,7 @@ def _listing(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
 
 
 def compare_with_manifest(
-    source: Folder | list[Archive], raw: Path, files: str, listed: Mapping[str, int], faults: Faults
+    source: Folder | Sequence[Archive | Path], raw: Path, files: str, listed: Mapping[str, int], faults: Faults
 ) -> None:
     """Note every file that is there but not in the manifest, in it but not there, or of another size.
 
@@ -83,7 +95,8 @@ def compare_with_manifest(
         there.pop("manifest.json", None)
         expected = {path: size for path, size in listed.items() if path.startswith(below)}
     else:
-        there = {part.relative_to(raw).as_posix(): part.stat().st_size for archive in source for part in archive.parts}
+        parts = [part for archive in source for part in ([archive] if isinstance(archive, Path) else archive.parts)]
+        there = {part.relative_to(raw).as_posix(): part.stat().st_size for part in parts}
         expected = {path: listed[path] for path in source_paths(listed, files)}
     for path in sorted(there.keys() | expected.keys()):
         if path not in expected:

@@ -17,7 +17,7 @@ class Feature:
     kind        clip: rows are clips of a video; query: rows are tokens of a query; frame, object, trajectory: as design.md 3
     files       below data/raw/<dataset>/: a folder, an archive (.zip, .tar, .tar.gz, .tgz), or a glob of split tar parts
                 ("name.tar.gz.*", "name.parta?"; parts are joined in name order)
-    format      of the single files: npz (array under `key`), pt (a bare tensor), npy (a bare array); or h5, one HDF5 file for all;
+    format      of the single files: npz (array under `key`), pt (a bare tensor), npy (a bare array); or h5, HDF5;
                 relation_h5: VidVRD's relation features, as stages/consolidation/relation_pairs.py says
     key         array in the npz; null for pt and npy. h5: data set in the group of each id, null: each id is a data set
     prefix      what the file name has in front of the id ("qid" for query features); files without it are refused as extra

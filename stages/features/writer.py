@@ -26,6 +26,7 @@ from stages.features.zarr_format import DTYPES, Values
 NORM_ROWS = 64  # rows converted to float64 at a time
 SEAL_BYTES = 1_000_000  # read, summed and checksummed at a time
 COPY_ROWS_BYTES = 8_000_000
+MOST_OPEN = 256  # chunk files at a time; systems allow about a thousand
 
 
 class StoreDraft:
@@ -172,6 +173,8 @@ class ChunkFiles:
         values, view = self._values, memoryview(data).cast("B")
         for chunk, first, count in values.pieces(row, row + len(view) // values.row_bytes):
             if chunk not in self._open:
+                if len(self._open) == MOST_OPEN:
+                    os.close(self._open.pop(next(iter(self._open))))
                 self._open[chunk] = os.open(values.path(chunk), os.O_WRONLY | os.O_CLOEXEC)
             piece, at = view[: count * values.row_bytes], first * values.row_bytes
             view = view[len(piece) :]
