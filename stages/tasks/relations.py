@@ -109,7 +109,7 @@ def _validation(videos: Videos, settings: RelationEvaluate, device: torch.device
     def validate(model: Method) -> dict[str, float]:
         scores = videos.scores(model, batch_size=settings.batch_size, device=device, label="validation")
         found = numbers(videos.relations(scores, settings), truth, training) | _pairs(videos, scores, training)
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in (found | _prototypes(model)).items() if value is not None}
 
     return validate
 
