@@ -40,9 +40,9 @@ from stages.features.vocabularies import VocabularyError
 from stages.metrics.records import InputError
 from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup, parse
 from stages.predictions.inference import PredictionError
-from stages.predictions.pages import read_history, table
+from stages.predictions.pages import query_numbers, read_history, table
 from stages.predictions.submission import write_beside, write_json, write_jsonl
-from stages.tasks.task import Data, Finished, Split, load_task
+from stages.tasks.task import Data, Finished, Split, Task, load_task
 from stages.training.runs import HISTORY, WEIGHTS, RunError, RunRecord, load_run
 from stages.training.tokenising import EncoderError
 
@@ -104,6 +104,16 @@ def page_of(
     }
 
 
+def outcomes_of(task: Task, data: Data, splits: Sequence[Split]) -> dict[str, Any]:
+    """Numbers of every query of each split that is labelled, for the page that holds two runs against each other."""
+    out = {}
+    for split in splits:
+        if split.report:
+            found = task.outcomes(data, split.name, split.predictions)
+            out[split.name] = query_numbers(found.ids, found.values, split.samples)
+    return out
+
+
 def digests(run: Path, samples: Path, recipes: Mapping[str, str], splits: Sequence[str]) -> dict[str, str]:
     """sha256 of what the numbers were computed from: weights, samples, and the recipes of the stores."""
     files = {"weights": run / WEIGHTS, **{f"samples {name}": samples / f"{name}.parquet" for name in splits}}
@@ -159,12 +169,15 @@ def main(argv: list[str] | None = None) -> int:
         finished = Finished(
             model=model.to(device), record=record, folder=args.run, device=device, budget_bytes=entry.train.budget_bytes
         )
-        results = load_task(model.TASK).results(finished, entry, Data(samples=args.samples, features=args.features, raw=args.raw))
+        task, data = load_task(model.TASK), Data(samples=args.samples, features=args.features, raw=args.raw)
+        results = task.results(finished, entry, data)
         splits = results.splits
         found = digests(args.run, args.samples, results.recipes, entry.evaluate.splits)
         digest = hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(found.items())).encode()).hexdigest()
-        provenance = {"data_digest": digest, **found, "dataset": str(quality_report(args.samples)["dataset"])}
+        quality = quality_report(args.samples)
+        provenance = {"data_digest": digest, **found, "dataset": str(quality["dataset"])}
         page = page_of(args.name, record, splits, entry.evaluate, args.run, provenance)
+        page |= {"quality": quality, "outcomes": outcomes_of(task, data, splits)}
         write(args.results, args.page, splits, metrics_of(splits, digest, entry.evaluate.primary), page, args.run / HISTORY)
     except (
         ParamsError,

@@ -8,7 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stages.datasets.schema import MomentSample
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.datasets.schema import MomentSample, QuestionSample, Sample
 
 CLIP_SECONDS = 2  # of the raters' clips
 HIGHEST_RATING = 12  # three raters, 0..4 each
@@ -54,6 +57,29 @@ def rated_saliency(sample: MomentSample, clips: int) -> list[float] | None:
         if clip < clips:
             out[clip] = sum(scores) / HIGHEST_RATING
     return out
+
+
+def query_numbers(ids: Sequence[str], values: Mapping[str, NDArray[np.float64]], samples: Sequence[Sample]) -> dict[str, Any]:
+    """Numbers of every query of a split, for runs side by side: ids and texts (Q,), values (Q,) by measure, null for NaN.
+
+    An id that is no sample's, such as that of one relation of a video, has no text.
+    """
+    texts = {sample.sample_id: asked(sample) for sample in samples}
+    measures = {
+        name: [round(value, 2) if math.isfinite(value) else None for value in found.tolist()] for name, found in values.items()
+    }
+    return {"ids": list(ids), "queries": [texts.get(one, "") for one in ids], "measures": measures}
+
+
+def asked(sample: Sample) -> str:
+    """The text of a query or question, empty where there is none."""
+    match sample:
+        case MomentSample():
+            return sample.query
+        case QuestionSample():
+            return sample.question
+        case _:
+            return ""
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
