@@ -114,7 +114,14 @@ def _pool(run: Run, inputs: Inputs, training: Sequence[QuestionSample]) -> Quest
     if texts.paraphrases is not None and inputs.raw is not None:
         paraphrases = read_paraphrases(inputs.raw / texts.paraphrases)
     tricks = Tricks(paraphrase=texts.paraphrase, same_video=texts.same_video, foreign_answers=texts.foreign_answers)
-    return QuestionPool([asked(sample) for sample in training], paraphrases=paraphrases, tricks=tricks)
+    pool = QuestionPool([asked(sample) for sample in training], paraphrases=paraphrases, tricks=tricks)
+    most = max(len(sample.options) for sample in training)
+    if len(pool.questions) < most or (texts.foreign_answers and len(pool.answers) < most):
+        raise TrainingError(
+            f"{inputs.samples}: {len(pool.questions)} different training questions and {len(pool.answers)} answers are too few "
+            f"to draw {most} candidates from; use more of them, or foreign_answers: 0.0"
+        )
+    return pool
 
 
 def _confounders(run: Run, inputs: Inputs) -> dict[str, Tensor]:

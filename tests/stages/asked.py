@@ -17,6 +17,7 @@ from tests.stages import tiny
 
 CLIPS, OBJECTS, SECONDS = 6, 3, 12.0
 THINGS = ("cup", "dog", "hat", "key")
+PLACES = ("there", "here", "up", "down")
 WIDTHS = {"clips": 8, "question": 8, "candidates": 8, "objects": 9}
 OPTIM = {"lr": 1.0e-2, "weight_decay": 0.0, "schedule": "constant", "warmup_steps": 0, "clip_norm": 1.0}
 TRAIN = {"epochs": 2, "batch_size": 8, "select": "Acc"}
@@ -61,7 +62,7 @@ def sample(number: int, *, options: bool, split: str) -> QuestionSample:
         sample_id=f"{split}{number}_0",
         video_id=f"{split}{number}",
         question_id="0",
-        question=f"{kind} is there",
+        question=f"{kind} is {PLACES[number % len(PLACES)]}",
         options=THINGS if options else (),
         answer=THINGS[thing],
         answer_index=thing if options else None,
@@ -136,6 +137,10 @@ def write_samples_of(folder: Path, parts: dict[str, list[QuestionSample]]) -> No
     for split, rows in parts.items():
         write_table(rows, TABLES["questions"], folder / f"{split}.parquet")
     facts = {"task": "questions", "train": "train", "validation": None, "absent": {}, "dataset": folder.name, "fps": None}
+    counted = {
+        split: {"file": f"{split}.csv", "sha256": "0", "samples": len(rows), "quality": {}} for split, rows in parts.items()
+    }
+    facts |= {"adapter": "planted_open", "splits": counted}
     (folder / "quality.json").write_text(json.dumps(facts))
 
 
