@@ -216,7 +216,7 @@ class SplitFiles:
             features.add({"feat": np.concatenate(rows)})
 
     def _posteriors(self, block: list[Video], views: tuple[str, ...]) -> Posteriors:
-        """Posterior of the object (O,) with and without the back door, for the object questions on some videos, by these views."""
+        """Posterior of the object (O,) with and without the back door, object questions on some videos, by these views."""
         found: Posteriors = {}
         if not self.predicted:
             return found
