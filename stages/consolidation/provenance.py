@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from stages.consolidation.sources import source_paths
 from stages.features.store import SCHEMA_VERSION, Feature
 
-ARRAY_SETTINGS = frozenset(("ids", "aligned", "boxes", "every", "grid", "relative_boxes", "names"))
+ARRAY_SETTINGS = frozenset(("ids", "aligned", "per", "boxes", "every", "grid", "relative_boxes", "names"))
 FORM = 1  # raised when this code starts to make other bytes of the same files
 
 

@@ -36,6 +36,8 @@ class Feature:
     ids         data set of the ids, entry i of the array `key` (N, T, D) being ids[i]; bytes, text or whole numbers
     aligned     no ids: row i of `key` belongs to row i of the split's table; (Q, L, D): question, (Q, M, L, D): its M options.
                 Zero rows at the end of a text are padding and not stored
+    per         aligned: items are the options of a question ("<sample_id>#<m>"), or the question ("<sample_id>"); open-ended
+                questions have no options, both are the same to them
     Objects in frames (kind object; h5 with `ids`, or one npz per video), rows frame after frame, the boxes behind the features:
     boxes       array of the boxes beside `key`: (clips, frames, objects, 4) per video beside (clips, frames, objects, D)
     every       every how many clips are stored, from the first
@@ -61,6 +63,7 @@ class Feature:
     concatenation: tuple[str, ...] = ()
     ids: str | None = None
     aligned: bool = False
+    per: Literal["option", "question"] = "option"
     boxes: str | None = None
     every: int = 1
     grid: tuple[int, ...] = ()
