@@ -58,24 +58,32 @@ class Annotated:
 
     videos, queries   ids of videos and of texts, sorted
     durations         seconds of the videos, where known
-    rows              split -> for every row of its file, the ids of its texts
+    rows              split -> for every row of its file, the sample's id and the ids of its texts
     sizes             video -> (width, height) of its picture, where they are asked for
     """
 
     videos: list[str]
     queries: list[str]
     durations: dict[str, float]
-    rows: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    rows: dict[str, list[tuple[str, tuple[str, ...]]]] = field(default_factory=dict)
     sizes: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def ids(self, feature: Feature) -> list[str]:
         """The ids under which a feature is looked up."""
+        if feature.aligned:
+            return sorted(item for rows in self.texts(feature).values() for items in rows for item in items)
         return self.queries if feature.kind == "query" else self.videos
+
+    def texts(self, feature: Feature) -> dict[str, list[tuple[str, ...]]]:
+        """Split -> for every row of its table, the items of an aligned feature."""
+        whole = feature.per == "question"
+        return {split: [(sample,) if whole else items for sample, items in rows] for split, rows in self.rows.items()}
 
     def basis(self, feature: Feature) -> list[str]:
         """All that the bytes of a store depend on here: ids, and for some features their rows and sizes."""
         if feature.aligned:
-            return [f"{split} {row} {item}" for split, rows in self.rows.items() for row, ids in enumerate(rows) for item in ids]
+            texts = self.texts(feature).items()
+            return [f"{split} {row} {item}" for split, rows in texts for row, items in enumerate(rows) for item in items]
         if feature.relative_boxes:
             return [f"{video} {self.sizes.get(video)}" for video in self.videos]
         return self.ids(feature)
@@ -122,7 +130,9 @@ def consolidate(
                 if feature.format == "relation_h5":
                     build_pairs(path, feature, raw, wanted, info, listed=listed)
                 elif feature.in_arrays:
-                    build_arrays(path, feature, raw, Annotations(wanted, annotated.rows, annotated.sizes), info, listed=listed)
+                    build_arrays(
+                        path, feature, raw, Annotations(wanted, annotated.texts(feature), annotated.sizes), info, listed=listed
+                    )
                 else:
                     build(path, feature, raw, wanted, info, listed=listed, workers=workers or worthwhile(size))
                 store = FeatureStore.open(path)
@@ -157,7 +167,7 @@ def read_annotated(samples: Path, *, sizes: bool = False) -> Annotated:
     durations: dict[str, float] = {}
     videos: set[str] = set()
     queries: set[str] = set()
-    rows: dict[str, list[tuple[str, ...]]] = {}
+    rows: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     found: dict[str, tuple[float, float]] = {}
     for path in sorted(samples.glob("*.parquet")):
         named = set(pq.read_schema(path).names)
@@ -169,8 +179,8 @@ def read_annotated(samples: Path, *, sizes: bool = False) -> Annotated:
         queries.update(columns.get("query_id", ()))
         if "options" in named:
             pairs = zip(columns["sample_id"], columns["options"], strict=True)
-            rows[path.stem] = [text_items(sample, len(options)) for sample, options in pairs]
-            queries.update(item for items in rows[path.stem] for item in items)
+            rows[path.stem] = [(sample, text_items(sample, len(options))) for sample, options in pairs]
+            queries.update(item for _, items in rows[path.stem] for item in items)
         if sizes:
             found |= _sizes(path)
     return Annotated(sorted(videos), sorted(queries), durations, rows, found)
