@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from models.layers import topk
-from models.layers.topk import Noise, best_pairs, chosen, perturbed
+from models.layers.topk import Noise, best_pairs, blind, chosen, perturbed
 
 N, V, L, S, K, SIGMA = 3, 4, 2, 50, 3, 0.1
 
@@ -124,3 +124,19 @@ def test_without_noise_the_perturbed_form_is_the_hard_one():
     index = best_pairs(a, None, K, ascending=True)
     soft = perturbed(a, None, torch.zeros(N, 2, V * L, dtype=torch.float64), K, sigma=SIGMA, diagonal=False)
     torch.testing.assert_close(soft.weights, chosen(index, V, L, torch.float64).weights)
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_blind_choice_takes_real_items_once_in_order(seed):
+    mask = torch.tensor([[True] * 6, [True, False, True, False, False, True], [False] * 6])
+    found = blind(mask, 3, seed, torch.float64)
+    assert found.real.sum(dim=1).tolist() == [3, 3, 0]
+    places = found.weights.argmax(dim=2)
+    assert (places[:2, 1:] > places[:2, :-1]).all()
+    assert ((found.weights.sum(dim=1) > 0) <= mask).all()
+    assert places[1].tolist() == [0, 2, 5]
+
+
+def test_a_uniform_choice_is_evenly_spread():
+    found = blind(torch.ones(1, 8, dtype=torch.bool), 4, None, torch.float32)
+    assert found.weights.argmax(dim=2).tolist() == [[1, 3, 5, 7]]

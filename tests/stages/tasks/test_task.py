@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import pytest
+
+from models.method import load_method, method_names
+from stages.params import EVALUATIONS
+from stages.tasks.task import load_task
+
+
+def test_every_method_has_a_task_with_settings():
+    for name in method_names():
+        task = load_method(name).Model.TASK
+        module = load_task(task)
+        assert all(hasattr(module, function) for function in ("prepare", "results", "predicted", "outcomes"))
+        assert task in EVALUATIONS
+
+
+def test_an_unknown_task_is_refused_with_those_there_are():
+    with pytest.raises(LookupError, match="questions, relations, weak_moments"):
+        load_task("task")
