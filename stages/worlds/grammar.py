@@ -167,11 +167,13 @@ def questions(scm: Scm, video: Video, kinds: dict[str, float]) -> list[Asked]:
     """
     found = []
     for order, kind in enumerate(KINDS):
+        if not kinds.get(kind):
+            continue
         generator = stream(scm.seed, "questions", kind, video.split, video.index)
         draws = generator.random(len(video.events))
         for place, words, form, answer, evidence in _possible(kind, scm, video, generator):
             position = place or 0
-            if draws[position] < kinds.get(kind, 0.0):
+            if draws[position] < kinds[kind]:
                 qid = order * scm.settings.max_events + position
                 found.append(
                     Asked(

@@ -16,7 +16,7 @@ from stages.worlds.array_files import ArrayFile, Ids
 from stages.worlds.ceilings import Ceiling
 from stages.worlds.grammar import WORD_FORMS, Asked, Content, has_options, options
 from stages.worlds.observation import Views
-from stages.worlds.question_truth import row
+from stages.worlds.question_truth import observed_facts, said_facts, seen_facts
 from stages.worlds.regions import Detector, Seen
 from stages.worlds.scm import Scm, Video
 from stages.worlds.settings import OPTIONS
@@ -194,9 +194,11 @@ class SplitFiles:
             rows.append(self.wording.published([candidate_tokens(asked, option) for option in one.options], asked, longest))
             alone.append(self.wording.published([question_tokens(asked)], asked, shorter))
             number, key = str(record["video"]), (asked.video.index, asked.qid)
+            named: dict[str, object] = {"sample_id": f"{number}_{asked.qid}", "video_id": number}
+            facts = named | seen_facts(asked, seen[asked.video.index]) | said_facts(self.scm, asked, one.options)
             for name in ("grounded", "choice"):
-                facts = row(self.scm, asked, seen[asked.video.index], one.options, known[name].get(key))
-                self._truth[name].append({"sample_id": f"{number}_{asked.qid}", "video_id": number, **facts})
+                observed = observed_facts(self.scm, asked, one.options, known[name].get(key))
+                self._truth[name].append({**facts, **observed})
         if rows:
             files["bert"].add({"feat": np.stack(rows)})
             files["asked"].add({"feat": np.concatenate(alone)})
@@ -210,8 +212,10 @@ class SplitFiles:
             record = records.open_row(self.settings, asked, len(self._truth["open"]))
             table.add(record)
             rows.append(self.wording.published([question_tokens(asked)], asked, longest))
-            facts = row(self.scm, asked, seen[asked.video.index], None, known["open"].get((asked.video.index, asked.qid)))
-            self._truth["open"].append({"sample_id": str(record["id"]), "video_id": str(record["video_id"]), **facts})
+            named: dict[str, object] = {"sample_id": str(record["id"]), "video_id": str(record["video_id"])}
+            facts = named | seen_facts(asked, seen[asked.video.index]) | said_facts(self.scm, asked, None)
+            observed = observed_facts(self.scm, asked, None, known["open"].get((asked.video.index, asked.qid)))
+            self._truth["open"].append({**facts, **observed})
         if rows:
             features.add({"feat": np.concatenate(rows)})
 

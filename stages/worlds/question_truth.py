@@ -99,38 +99,43 @@ def best(posterior: np.ndarray, among: Sequence[Content]) -> Content:
     return max(among, key=lambda content: float(posterior[content[0]]))
 
 
-def row(
-    scm: Scm,
-    asked: Asked,
-    seen: Seen,
-    among: Sequence[Content] | None,
-    posteriors: tuple[np.ndarray, np.ndarray] | None,
-) -> dict[str, object]:
-    """The columns of a truth file that all three data sets share. `among`: the options; None: the question is open-ended.
-
-    `posteriors` (O,) with and without the back door, where they are known. Answers are in the words of their data set.
-    """
-    said = word if among is None else lambda form, content: spelled(phrase(form, content))
-    choices = answers(asked.form, scm.settings) if among is None else among
-
-    def text(content: Content | None) -> str | None:
-        return None if content is None else said(asked.form, content)
-
-    guess, easy = language_guess(scm, asked, choices), shortcut(scm, asked)
-    observer = [text(best(posterior, choices)) for posterior in posteriors] if posteriors else [None, None]
+def seen_facts(asked: Asked, seen: Seen) -> dict[str, object]:
+    """The columns of a truth file that do not depend on how the question is put."""
     return {
         "kind": asked.kind,
         "type": asked.type,
-        "answer": text(asked.answer),
         "spans": evidence_spans(asked),
         "causal_clips": causal_clips(asked),
         "causal_objects": causal_objects(asked, seen),
-        "shortcut_answer": text(easy),
-        "shortcut_is_right": easy == asked.answer,
-        "language_guess": text(guess),
-        "guessable": guess == asked.answer,
-        "bayes_with": observer[0],
-        "bayes_without": observer[1],
         "duration": asked.video.duration,
         "objects": seen.objects,
     }
+
+
+def said_facts(scm: Scm, asked: Asked, among: Sequence[Content] | None) -> dict[str, object]:
+    """The columns about answers, in the words of the data set. `among`: the options; None: the question is open-ended."""
+    choices = answers(asked.form, scm.settings) if among is None else among
+    guess, easy = language_guess(scm, asked, choices), shortcut(scm, asked)
+    return {
+        "answer": said(asked, asked.answer, among),
+        "shortcut_answer": said(asked, easy, among),
+        "shortcut_is_right": easy == asked.answer,
+        "language_guess": said(asked, guess, among),
+        "guessable": guess == asked.answer,
+    }
+
+
+def observed_facts(
+    scm: Scm, asked: Asked, among: Sequence[Content] | None, posteriors: tuple[np.ndarray, np.ndarray] | None
+) -> dict[str, object]:
+    """What the ideal observer answers; `posteriors` (O,) with and without the back door, where they are known."""
+    choices = answers(asked.form, scm.settings) if among is None else among
+    best_two = [best(posterior, choices) for posterior in posteriors] if posteriors else [None, None]
+    return {f"bayes_{door}": said(asked, one, among) for door, one in zip(("with", "without"), best_two, strict=True)}
+
+
+def said(asked: Asked, content: Content | None, among: Sequence[Content] | None) -> str | None:
+    """An answer in the words of its data set: an option, or one word."""
+    if content is None:
+        return None
+    return word(asked.form, content) if among is None else spelled(phrase(asked.form, content))
