@@ -164,13 +164,14 @@ class Model(Method):
         """obj, the mean over true objects; pred, the mean over drawn pairs of the sum over predicates; the weighted total."""
         if batch.object_class is None:
             raise ValueError("losses need a batch with labels")
-        truth = self._labels(output, batch).to(output.predicates.dtype)
+        predicates = output.predicates.float()
+        truth = self._labels(output, batch).to(predicates.dtype)
         counted = (batch.object_class >= 0) & batch.proposals_mask
-        obj = one_of_many(output.objects.flatten(0, 1), batch.object_class.flatten(), counted.flatten())
+        obj = one_of_many(output.objects.float().flatten(0, 1), batch.object_class.flatten(), counted.flatten())
         if self.config.expectation == "exact":
-            entropy = F.binary_cross_entropy(output.predicates.clamp(CERTAIN, 1 - CERTAIN), truth, reduction="none")
+            entropy = F.binary_cross_entropy(predicates.clamp(CERTAIN, 1 - CERTAIN), truth, reduction="none")
         else:
-            entropy = F.binary_cross_entropy_with_logits(output.predicates, truth, reduction="none")
+            entropy = F.binary_cross_entropy_with_logits(predicates, truth, reduction="none")
         pred = entropy.sum(dim=-1).masked_fill(~output.mask, 0.0).sum() / output.mask.sum().clamp(min=1)
         return {"obj": obj, "pred": pred, "total": obj + self.config.w_pred * pred}
 

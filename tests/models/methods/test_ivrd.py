@@ -161,3 +161,16 @@ def test_settings_that_make_no_sense_are_refused(changed, message):
 
 def test_padding_of_the_example_is_rubbish():
     assert together(segment(2), segment(3)).detector.shape == (2, 3, CLASSES)
+
+
+@pytest.mark.parametrize("expectation", ["nwgm", "exact"])
+def test_half_precision_gives_losses_near_those_of_full(expectation):
+    model, batch = network(expectation=expectation).eval(), segment(4)
+    whole = model.losses(model(batch), batch)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = model(batch)
+    half = model.losses(output, batch)
+    model.remember(output, batch)
+    assert half["total"].dtype == torch.float32
+    assert float(half["total"]) == pytest.approx(float(whole["total"]), rel=0.05)
+    assert model.prototypes.dtype == torch.float32
