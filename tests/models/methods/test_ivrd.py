@@ -172,5 +172,5 @@ def test_half_precision_gives_losses_near_those_of_full(expectation):
     half = model.losses(output, batch)
     model.remember(output, batch)
     assert half["total"].dtype == torch.float32
-    assert float(half["total"]) == pytest.approx(float(whole["total"]), rel=0.05)
+    assert half["total"].item() == pytest.approx(whole["total"].item(), rel=0.05)
     assert model.prototypes.dtype == torch.float32
