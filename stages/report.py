@@ -1,7 +1,9 @@
 """Stage `report`: the results page of a group of runs, one self-contained HTML file.
 
-reads   data/pages/<report>/<run>.json      what evaluation says about each run (stages/reporting/pages.py)
-writes  data/reports/<report>/index.html    tables, curves, breakdowns and timelines; opens from disk, asks the network nothing
+reads   data/pages/<report>/<run>.json             what evaluation says about each run (stages/reporting/pages.py)
+        data/pages/<report>/audits/<audit>.json    what an audit says (stages/reporting/audits.py)
+writes  data/reports/<report>/index.html           tables, curves, timelines, audits, runs side by side, data quality; opens from
+                                                   disk, asks the network nothing
 
 Example:  python -m stages.report --name demo --pages data/pages/demo --out data/reports/demo
 """
@@ -10,36 +12,37 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup
+from stages.reporting.audits import AuditPage, read_audits
 from stages.reporting.pages import RunPage, read_pages
 from stages.reporting.reading import ReportError
 from stages.reporting.settings import Report
 from stages.reporting.site import render
 
 
-def write_page(report: Report, pages: list[RunPage], out: Path) -> Path:
+def write_page(report: Report, pages: Sequence[RunPage], out: Path, audits: Sequence[AuditPage] = ()) -> Path:
     """Write out/index.html; it appears complete or not at all."""
     out.mkdir(parents=True, exist_ok=True)
     partial, final = out / ".index.html.partial", out / "index.html"
-    partial.write_bytes(render(report, pages).encode("utf-8"))
+    partial.write_bytes(render(report, pages, audits).encode("utf-8"))
     partial.replace(final)
     return final
 
 
-def check_complete(pages: list[RunPage], runs: Collection[str], folder: Path) -> None:
-    """The pages must be those of the runs that belong to the report: none missing, none left over from a run that is gone.
+def check_complete(present: Collection[str], wanted: Collection[str], folder: Path, kind: str = "run") -> None:
+    """The pages must be those of the runs (audits) that belong to the report: none missing, none left over from one that is gone.
 
-    Raises ReportError naming the runs.
+    Raises ReportError naming them.
     """
-    present = {page.run for page in pages}
-    if missing := sorted(set(runs) - present):
-        raise ReportError(f"{folder}: no page of {', '.join(missing)}; evaluate first: dvc repro evaluate@{missing[0]}")
-    if stale := sorted(present - set(runs)):
-        files = ", ".join(str(folder / f"{run}.json") for run in stale)
-        raise ReportError(f"{folder}: params.yaml has no run of this report called {', '.join(stale)}; delete {files}")
+    stage = {"run": "evaluate", "audit": "audit"}[kind]
+    if missing := sorted(set(wanted) - set(present)):
+        raise ReportError(f"{folder}: no page of {', '.join(missing)}; {stage} first: dvc repro {stage}@{missing[0]}")
+    if stale := sorted(set(present) - set(wanted)):
+        files = ", ".join(str(folder / f"{name}.json") for name in stale)
+        raise ReportError(f"{folder}: params.yaml has no {kind} of this report called {', '.join(stale)}; delete {files}")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,12 +56,17 @@ def main(argv: list[str] | None = None) -> int:
     try:
         params = load_params(args.params, methods=False)
         report = lookup(params.reports, args.name, "reports")
-        pages = read_pages(args.pages)
-        check_complete(pages, [name for name, run in params.runs.items() if run.report == args.name], args.pages)
+        pages, audits = read_pages(args.pages), read_audits(args.pages / "audits")
+        runs = [name for name, run in params.runs.items() if run.report == args.name]
+        check_complete([page.run for page in pages], runs, args.pages)
+        audited = [name for name, audit in params.audits.items() if audit.report == args.name]
+        check_complete([page.audit for page in audits], audited, args.pages / "audits", "audit")
+        if not pages and not audits:
+            raise ReportError(f"{args.pages}: params.yaml has neither a run nor an audit with report: {args.name}; name one")
     except (ParamsError, ReportError) as error:
         print(f"stages.report: {error}", file=sys.stderr)
         return 1
-    print(write_page(report, pages, args.out))
+    print(write_page(report, pages, args.out, audits))
     return 0
 
 

@@ -68,13 +68,11 @@ class RunPage:
 
 
 def read_pages(folder: Path) -> list[RunPage]:
-    """Every page of a report, by file name.
+    """Every page of a report, by file name; none where the folder is not there.
 
-    Raises ReportError if there is none, or if one is not complete.
+    Raises ReportError if one is not complete.
     """
-    files = sorted(folder.glob("*.json")) if folder.is_dir() else []
-    if not files:
-        raise ReportError(f"{folder}: no page of any run is there; evaluate a run of this report first: dvc repro evaluate@<run>")
+    files = sorted(folder.glob("*.json"))
     pages = [read_page(file) for file in files]
     for file, page in zip(files, pages, strict=True):
         if page.run != file.stem:

@@ -63,7 +63,7 @@ def read_quality(facts: Reader) -> Quality:
     oddities = [oddity for name, part in facts.parts("splits") for oddity in _rules(part, name)]
     oddities += [oddity for name, part in features.items() for oddity in _of_store(part, name)]
     if different is not None:
-        oddities += [_oddity(part, pair, "different_lengths") for pair, part in different.parts("different_lengths")]
+        oddities += [_oddity(part, pair, "different_lengths") for pair, part in different.objects()]
     if facts.has("shared_videos"):
         oddities += [_oddity(part, pair, "shared_videos") for pair, part in facts.parts("shared_videos")]
     return Quality(

@@ -25,10 +25,17 @@ def read_object(file: Path, again: str) -> Reader:
     Raises ReportError if it is not one JSON object.
     """
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        raw = json.loads(file.read_text(encoding="utf-8"), parse_int=_whole)
+    except (ValueError, OSError, RecursionError, OverflowError) as error:
         raise ReportError(f"{file}: not readable as JSON ({error}); {again}") from None
     return Reader(raw, str(file), again)
+
+
+def _whole(text: str) -> int:
+    """A whole number that a float can hold. Raises OverflowError."""
+    number = int(text)
+    float(number)
+    return number
 
 
 def finite(value: float) -> Number:
@@ -161,3 +168,7 @@ class Reader:
     def parts(self, key: str) -> list[tuple[str, Reader]]:
         """An object of objects."""
         return [(name, self.inner(part, f"{key}.{name}")) for name, part in self.mapping(key).items()]
+
+    def objects(self) -> list[tuple[str, Reader]]:
+        """This object as an object of objects."""
+        return [(name, self.inner(part, name)) for name, part in self.raw.items()]

@@ -16,17 +16,21 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from stages.reporting import figures, labels, tables, timelines
+from stages.reporting import audits, comparing, figures, labels, tables, timelines
+from stages.reporting.audits import AuditPage
 from stages.reporting.pages import RunPage
+from stages.reporting.quality import by_dataset
 from stages.reporting.settings import Report
 
 HERE = Path(__file__).parent
 LIBRARIES = ("d3", "plot", "datatables")  # in the order in which they need each other
-SCRIPTS = ("charts", "spans", "moments", "answers", "relations", "timelines", "grids", "queries", "views")  # likewise
+SCRIPTS = (  # likewise
+    "charts", "spans", "moments", "answers", "relations", "timelines", "grids", "queries", "audits", "compare", "views",
+)  # fmt: skip
 
 
-def render(report: Report, pages: Sequence[RunPage]) -> str:
-    """The page of `report` with all its runs; equal input gives equal bytes."""
+def render(report: Report, pages: Sequence[RunPage], audited: Sequence[AuditPage] = ()) -> str:
+    """The page of `report` with all its runs and audits; equal input gives equal bytes."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "page"),
         autoescape=True,
@@ -42,12 +46,24 @@ def render(report: Report, pages: Sequence[RunPage]) -> str:
         "json_data": json_data,
         "provenance": provenance,
     }
-    environment.globals |= {"anchor": labels.anchor, "tables": tables, "figures": figures, "timelines": timelines}
+    environment.globals |= {
+        "anchor": labels.anchor,
+        "tables": tables,
+        "figures": figures,
+        "timelines": timelines,
+        "audits": audits,
+    }
     scripts = [Markup(text) for text in _scripts()]  # noqa: S704 - files of this folder, not data
+    compared = comparing.groups(pages)
     html = environment.get_template("index.html").render(
         report=report,
         pages=sorted(pages, key=lambda page: page.run),
+        every_run=tables.every_run(pages),
         results=tables.results(pages),
+        audited=sorted(audited, key=lambda page: page.audit),
+        compared=compared,
+        comparable={run["anchor"] for group in compared for run in group["runs"]},
+        qualities=by_dataset([page.quality for page in pages if page.quality is not None]),
         policy=_policy(scripts),
         style=Markup(_read(HERE / "page" / "style.css")),  # noqa: S704
         scripts=scripts,

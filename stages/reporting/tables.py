@@ -77,6 +77,50 @@ class GroupRow:
     values: tuple[Number, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """A run by one number on its first split: the first primary metric that the paper published, else the first."""
+
+    name: str
+    anchor: str
+    method: str
+    dataset: str
+    features: str
+    numerics: str
+    metric: str
+    split: str
+    value: Number
+    published: Number
+
+    @property
+    def difference(self) -> Number:
+        """Ours minus the published one; None where either is missing."""
+        return None if self.value is None or self.published is None else self.value - self.published
+
+
+def every_run(pages: Sequence[RunPage]) -> list[RunRow]:
+    """One row per run, by data set and name."""
+    return [_headline(page) for page in sorted(pages, key=lambda page: (page.dataset, page.run))]
+
+
+def _headline(page: RunPage) -> RunRow:
+    published = (name for name in page.primary if page.published.get(name) is not None)
+    metric = next(published, page.primary[0] if page.primary else "")
+    split = next(iter(page.splits))
+    return RunRow(
+        name=page.run,
+        anchor=labels.anchor("run", page.run),
+        method=page.method,
+        dataset=page.dataset,
+        features=", ".join(page.features),
+        numerics=page.numerics,
+        metric=metric,
+        split=split,
+        value=page.splits[split].metrics.get(metric),
+        published=page.published.get(metric),
+    )
+
+
 def ordered(names: Iterable[str]) -> list[str]:
     """Without repetitions, first mention first."""
     return list(dict.fromkeys(names))

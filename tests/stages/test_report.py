@@ -33,16 +33,15 @@ def test_the_same_pages_give_the_same_bytes(tmp_path):
 
 
 def test_a_missing_run_and_a_left_over_page_are_named(tmp_path):
-    pages = read_pages(write_pages(tmp_path, page("one")))
     with pytest.raises(ReportError, match=r"no page of two; evaluate first: dvc repro evaluate@two"):
-        report.check_complete(pages, ["one", "two"], tmp_path)
+        report.check_complete(["one"], ["one", "two"], tmp_path)
     with pytest.raises(ReportError, match=r"no run of this report called one; delete .*one\.json"):
-        report.check_complete([*pages], [], tmp_path)
+        report.check_complete(["one"], [], tmp_path)
 
 
 def test_the_stage_ends_with_the_error_and_without_a_page(tmp_path, capsys):
     assert report.main(["--name", "demo", "--pages", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 1
-    assert "no page of any run is there" in capsys.readouterr().err
+    assert "evaluate first: dvc repro evaluate@" in capsys.readouterr().err
     assert report.main(["--name", "demmo", "--pages", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert "did you mean 'demo'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -164,5 +164,5 @@ const charts = (() => {
     }
   }
 
-  return { node, responsive, hue, format, overview, bars, breakdown, curves, plain, COMMON };
+  return { node, responsive, hue, format, overview, bars, breakdown, curves, plain, legend, margin, labelled, COMMON };
 })();

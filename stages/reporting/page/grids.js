@@ -22,6 +22,25 @@ const grids = (() => {
     return node("label", {}, "Filter", input);
   }
 
+  // On a narrow screen the heads are out of sight, where sorting by a click is: there this choice stands for them.
+  function sorter(table, titles) {
+    const select = node("select", { "aria-label": "sort by" }, node("option", { value: "" }, "as given"));
+    titles.forEach((title, n) => {
+      if (title) for (const [way, arrow] of [["asc", "↑"], ["desc", "↓"]]) select.append(node("option", { value: `${n} ${way}` }, `${title} ${arrow}`));
+    });
+    select.addEventListener("change", () => {
+      const [column, way] = select.value.split(" ");
+      table.order(select.value ? [[Number(column), way]] : []).draw();
+    });
+    return node("label", { class: "sorter" }, "Sort by", select);
+  }
+
+  // The narrow layout sets rows as blocks, which would take the roles of a table away.
+  function roles(element) {
+    element.setAttribute("role", "table");
+    for (const body of element.tBodies) body.setAttribute("role", "rowgroup");
+  }
+
   // How cells are written: texts escaped, numbers with two decimals; what is missing comes first in sorting.
   const plain = (value, kind) => (kind === "display" || kind === "filter" ? DataTable.util.escapeHtml(value === null ? "–" : String(value)) : value ?? -1);
   const figure = (value, kind) => (kind === "display" ? format(value) : value ?? -1);
@@ -45,9 +64,8 @@ const grids = (() => {
         });
       },
     });
-    element.setAttribute("role", "table"); // the narrow layout sets rows as blocks, which would take the roles away
-    element.tBodies[0].setAttribute("role", "rowgroup");
-    const tools = node("div", { class: "tools" }, searchBox(table));
+    roles(element);
+    const tools = node("div", { class: "tools" }, searchBox(table), sorter(table, columns.map((column) => (column.visible === false || column.orderable === false ? null : column.title))));
     columns.forEach((column, n) => {
       if (!column.choose || column.visible === false) return;
       const values = [...new Set(list.map((one) => String(column.choose(one))))];
@@ -57,24 +75,39 @@ const grids = (() => {
     return { table, element, tools };
   }
 
+  // Names beside the cells of a table that is already in the page, for the narrow layout. A row below a joint head lacks its cell.
+  function cards(element) {
+    const titles = [...element.tHead.rows[element.tHead.rows.length - 1].cells].map((head) => head.textContent.trim());
+    for (const row of element.tBodies[0].rows) {
+      row.setAttribute("role", "row");
+      [...row.cells].forEach((cell, n) => {
+        cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+        cell.dataset.label = titles[n + titles.length - row.cells.length];
+      });
+    }
+    roles(element);
+    element.classList.add("cards");
+  }
+
   // A table that is already in the page: results, all numbers.
   function enhance(element) {
     const rows = element.tBodies[0].rows.length;
+    const titles = [...element.tHead.rows[element.tHead.rows.length - 1].cells].map((head) => head.textContent.trim());
+    cards(element);
     if (rows < 2) return;
-    const heads = [...element.tHead.rows[element.tHead.rows.length - 1].cells];
     const table = new DataTable(element, {
       paging: rows > PAGE * 4, pageLength: PAGE * 4, lengthChange: false, order: [], autoWidth: false,
       layout: { topStart: null, topEnd: null, bottomStart: rows > PAGE * 4 ? "info" : null, bottomEnd: rows > PAGE * 4 ? "paging" : null },
     });
     if (rows <= FEW) return;
-    const tools = node("div", { class: "tools" }, searchBox(table));
+    const tools = node("div", { class: "tools" }, searchBox(table), sorter(table, titles));
     for (const name of (element.dataset.filters || "").split(",").filter(Boolean)) {
-      const column = heads.findIndex((head) => head.textContent.trim() === name);
+      const column = titles.indexOf(name);
       const values = [...new Set([...element.tBodies[0].rows].map((row) => row.cells[column].textContent.trim()))].filter(Boolean);
       if (values.length > 1) tools.append(chooser(table, column, name, values));
     }
     element.closest(".scroll").before(tools);
   }
 
-  return { enhance, listed, plain, figure };
+  return { enhance, cards, listed, plain, figure };
 })();

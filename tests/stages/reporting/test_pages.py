@@ -36,11 +36,6 @@ def test_nan_and_null_mean_not_measured(tmp_path):
     assert metrics["MR-long-mAP"] is None
 
 
-def test_an_empty_folder_says_which_stage_to_run(tmp_path):
-    with pytest.raises(ReportError, match=r"no page of any run is there.*dvc repro evaluate@<run>"):
-        read_pages(tmp_path / "none")
-
-
 def test_a_page_under_another_name_than_its_run_is_refused(tmp_path):
     write_pages(tmp_path, page("one")).joinpath("one.json").rename(tmp_path / "two.json")
     with pytest.raises(ReportError, match=r"two\.json: run: expected 'two', as the file is called, got 'one'"):
