@@ -16,14 +16,13 @@ import argparse
 import hashlib
 import json
 import sys
-import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from stages.features.store import FeatureStore, StoreError
 
@@ -45,7 +44,9 @@ def describe(path: Path, *, verify: bool = False) -> str:
         raise DescribeError(f"{path}: no such file or folder")
     try:
         lines = list(_lines(path, verify))
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, SafetensorError, zipfile.BadZipFile) as error:
+    except (DescribeError, StoreError):
+        raise
+    except Exception as error:  # every reader has its own ways to say "broken"
         raise DescribeError(f"{path}: damaged or not of this project ({type(error).__name__}: {error})") from None
     width = min(WIDEST, max(len(name) for name, _ in lines) + 2)
     return "\n".join(f"{name:<{width - 1}} {value}".rstrip() for name, value in lines)

@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_FOLDERS = {"stages.datasets.schema", "stages.datasets.relation_schema", "stages.features.store"}
+SHARED_FOLDERS = {
+    "stages.datasets.schema",
+    "stages.datasets.relation_schema",
+    "stages.features.store",
+    "stages.features.torch_files",
+}
 
 
 def modules():

@@ -12,7 +12,6 @@ The same content gives the same bytes. Nothing in a dictionary is ever unpickled
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -51,10 +50,12 @@ def read_floats(path: Path, key: str, dimensions: tuple[str, ...], stage: str = 
             rows = content[key]
     except FileNotFoundError:
         raise DictionaryError(f"{path}: no such file; build it with the {stage} stage") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, DictionaryError):
-            raise
+    except DictionaryError:
+        raise
+    except Exception as error:  # numpy, zipfile and tokenize each have their own ways to say "broken"
         raise DictionaryError(f"{path}: not a readable npz of plain arrays ({error}); fetch or build it again") from error
+    if not isinstance(rows, np.ndarray):  # a member that is no array comes as its bytes
+        raise DictionaryError(f"{path}: {key} is no array; fetch or build the file again")
     if rows.ndim != len(dimensions) or not np.issubdtype(rows.dtype, np.floating) or not len(rows):
         expected = ", ".join(dimensions)
         raise DictionaryError(f"{path}: {key} is {rows.dtype} of shape {rows.shape}, expected floats of shape ({expected})")

@@ -82,12 +82,12 @@ def _read(path: Path, models: str) -> dict[str, Parse]:
     """Text digest -> parse, of these models; a line that was cut off by an interruption is passed over."""
     found: dict[str, Parse] = {}
     if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_bytes().splitlines():
             try:
                 record = json.loads(line)
                 if record["models"] == models:
                     found[record["text"]] = tuple(Word(*word) for word in record["words"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 continue
     return found
 

@@ -88,7 +88,9 @@ def read_treebank(folder: Path, part: str) -> list[Sentence]:
             if len(columns) != COLUMNS:
                 raise TreebankError(f"{path}: line {number}: {len(columns)} columns, expected {COLUMNS}")
             if not WORD_ID.fullmatch(columns[ID]):
-                raise TreebankError(f"{path}: line {number}: {columns[ID][:20]!r} in the first column, expected a number or a range")
+                raise TreebankError(
+                    f"{path}: line {number}: {columns[ID][:20]!r} in the first column, expected a number or a range"
+                )
             if "." not in columns[ID]:  # words that were left out of the sentence
                 rows.append(columns)
     return sentences

@@ -16,6 +16,8 @@ import numpy as np
 from stages.consolidation.arrays import FLOATS, LARGEST_FILE, Array
 from stages.consolidation.faults import Fault, FaultError
 
+UNQUESTIONED = 1 << 20  # bytes
+DENSEST = 5000  # unpacked bytes per stored byte; deflate reaches 1032. HDF5 makes up what was never written
 # what h5py makes of a damaged file: each call has its own way to say so
 DAMAGES = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 
@@ -98,4 +100,6 @@ def _array(dataset: Any) -> Array:
     size = shape[0] * shape[1] * dtype.itemsize
     if size > LARGEST_FILE:
         raise FaultError("too large", f"{size} bytes unpacked")
+    if size > UNQUESTIONED and size > DENSEST * (held := dataset.id.get_storage_size()):
+        raise FaultError("damaged", f"{size} bytes of rows are stated, {held} are there")
     return Array(rows=shape[0], width=shape[1], dtype=dtype.name, packed=size, size=size, whole=True)

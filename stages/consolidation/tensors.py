@@ -62,14 +62,16 @@ def load_tensor(content: bytes) -> tuple[NDArray[Any], str]:
     """
     import torch  # only files of unusual form pay for this import
 
-    if zipfile.is_zipfile(io.BytesIO(content)):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if (total := sum(member.file_size for member in archive.infolist())) > LARGEST_TENSOR:
-                raise FaultError("too large", f"{total} bytes unpacked")
-            if any(member.CRC for member in archive.infolist()) and (damaged := archive.testzip()):  # torch itself does not look
-                raise FaultError("damaged", f"the checksum of {damaged!r} differs")
+    from stages.features.torch_files import load_restricted
+
     try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        _check_zip(content)
+    except FaultError:
+        raise
+    except Exception as error:  # zipfile has many ways to say "broken"
+        raise FaultError("unreadable", f"a damaged zip ({type(error).__name__}: {str(error)[:80]})") from None
+    try:
+        loaded = load_restricted(content)
     except pickle.UnpicklingError:
         raise FaultError("not an array", "holds objects that only unpickling could make, or no torch data at all") from None
     except Exception as error:  # a damaged file can fail anywhere inside the reader
@@ -84,3 +86,13 @@ def load_tensor(content: bytes) -> tuple[NDArray[Any], str]:
         raise FaultError("dtype", f"{dtype}, expected float16, bfloat16, float32 or float64")
     loaded = loaded.detach().resolve_neg()
     return np.ascontiguousarray((loaded.float() if dtype == "bfloat16" else loaded).numpy()), dtype
+
+
+def _check_zip(content: bytes) -> None:
+    """Sizes and checksums of the members, if it is a zip: torch itself does not look."""
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if (total := sum(member.file_size for member in archive.infolist())) > LARGEST_TENSOR:
+                raise FaultError("too large", f"{total} bytes unpacked")
+            if any(member.CRC for member in archive.infolist()) and (damaged := archive.testzip()):
+                raise FaultError("damaged", f"the checksum of {damaged!r} differs")

@@ -44,9 +44,12 @@ def table_rows(path: Path, columns: Sequence[str], quality: Quality) -> Iterator
 
 
 def header_of(path: Path) -> list[str]:
-    """The column names of a table."""
+    """The column names of a table. Raises DatasetError for broken quotes or text."""
     delimiter = "\t" if _has_tab(path) else ","
-    return next(csv.reader(_lines(path, Quality()), delimiter=delimiter), [])
+    try:
+        return next(csv.reader(_lines(path, Quality()), delimiter=delimiter), [])
+    except csv.Error as fault:
+        raise DatasetError(f"{path}: line 1: {fault}; the file is damaged: fetch it again") from fault
 
 
 def whole_number(row: Row, column: str, place: str) -> int:

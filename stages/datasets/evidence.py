@@ -8,7 +8,7 @@ Durations are whole seconds, and windows and frames may lie a little outside the
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +95,8 @@ def _windows(listed: Any, place: str) -> Windows:
 
 
 def _number(value: Any, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # beyond the doubles an integer has no place either
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise DatasetError(f"{place}: expected a finite number of seconds, got {shown(value)}; correct the record")
     return float(value)
 

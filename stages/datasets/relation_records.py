@@ -22,6 +22,7 @@ from stages.datasets.relation_schema import RelationSample
 from stages.datasets.schema import DatasetError, Quality, Source, split_file
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
+BEYOND = 1 << 31  # whole numbers are ids, frames and pixels
 KNOWN = {"video_id", "frame_count", "fps", "width", "height", "subject/objects", "trajectories", "relation_instances"}
 ALSO = {"version", "video_path", "video_hash"}
 
@@ -92,7 +93,9 @@ class _Fields:
         if key not in record:
             raise DatasetError(f"{at}: missing; expected {expected}; fetch the file again")
         value = record[key]
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or isinstance(value, bool) or (
+            isinstance(value, int | float) and not abs(value) < BEYOND  # NaN and infinities are not below anything
+        ):
             raise DatasetError(f"{at}: expected {expected}, got {shown(value)}; correct the record")
         return value
 
@@ -161,6 +164,8 @@ def _checked_rows(listed: list[Any], fields: _Fields, objects: dict[int, str]) -
     boxes: list[list[float]] = []
     for frame, several in enumerate(listed):
         seen: set[int] = set()
+        if not isinstance(several, list):
+            raise DatasetError(f"{fields.place}: trajectories[{frame}]: expected a list of boxes, got {shown(several)}")
         for one in several:
             where = f"trajectories[{frame}]: "
             tid = fields.take(one, "tid", int, "a whole number", where)

@@ -41,7 +41,7 @@ def _records(path: Path, queries: Path, quality: Quality) -> Iterator[Record]:
             place = f"{path}: pair {number} (video {video})"
             if not isinstance(pair, dict) or not all(key in pair for key in KEYS):
                 raise DatasetError(f"{place}: expected the keys {', '.join(KEYS)}, got {shown(pair)}; fetch the file again")
-            if pair["sentence"] not in ids:
+            if not isinstance(pair["sentence"], str) or pair["sentence"] not in ids:
                 raise DatasetError(
                     f"{place}: {shown(pair['sentence'])} is no query of {queries}, so it has no text feature; "
                     "use the JSON-lines form of these pairs, or the test file that belongs to them"

@@ -11,7 +11,6 @@ Nothing in it is ever unpickled; the same content gives the same bytes.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +22,7 @@ import numpy as np
 from stages.features.words import Sentences, Vocabulary
 
 SCHEMA_VERSION = 1
+KINDS = {"words": "U", "ids": "U", "vectors": "f"}  # NumPy's letters; all other arrays are integers
 
 
 class VocabularyError(ValueError):
@@ -84,6 +84,11 @@ def read_sentences(path: Path, split: str) -> Sentences:
         return [values[begin:end] for begin, end in pairwise(offsets)]
 
     vectors = np.asarray(arrays["vectors"], np.float32)
+    if vectors.ndim != 2 or any(one.ndim != 1 for one in (ids, offsets, classes, weights)) or arrays["longest"].ndim:
+        raise VocabularyError(f"{path}: arrays of another shape; make it again")
+    ends = len(offsets) == len(ids) + 1 and offsets[0] == 0 and offsets[-1] == len(classes) == len(weights)
+    if not ends or (np.diff(offsets) < 0).any() or (len(classes) and not 0 <= classes.min() <= classes.max() <= len(vectors)):
+        raise VocabularyError(f"{path}: {split}: sentences and classes do not belong to each other; make it again")
     return Sentences(vectors, [str(one) for one in ids], rows(classes), rows(weights), longest=int(arrays["longest"]))
 
 
@@ -93,10 +98,17 @@ def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:
             if missing := [key for key in keys if key not in content]:
                 splits = ", ".join(sorted({key.split("/")[0] for key in content if "/" in key})) or "none"
                 raise VocabularyError(f"{path}: no {missing[0]!r} in it (splits: {splits}); make it with the vocabulary stage")
-            return {key: content[key] for key in keys}
+            arrays = {key: content[key] for key in keys}
     except FileNotFoundError:
         raise VocabularyError(f"{path}: no such file; make it with the vocabulary stage") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, VocabularyError):
-            raise
+    except VocabularyError:
+        raise
+    except Exception as error:  # numpy, zipfile and tokenize each have their own ways to say "broken"
         raise VocabularyError(f"{path}: not a readable npz of plain arrays ({error}); make it again") from error
+    if wrong := [key for key, array in arrays.items() if _kind(array) != KINDS.get(key.rpartition("/")[2], "i")]:
+        raise VocabularyError(f"{path}: {wrong[0]} is no array of the expected type; make it again")
+    return arrays
+
+
+def _kind(array: Any) -> str:
+    return array.dtype.kind if isinstance(array, np.ndarray) else ""

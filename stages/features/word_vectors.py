@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Literal, cast
@@ -47,7 +48,7 @@ def word_vectors(form: Form, path: Path | None, words: Collection[str], *, width
         else:
             with cast("IO[bytes]", gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as stream:
                 found = dict((_text if form == "text" else _binary)(stream, wanted, width, path))
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise WordVectorError(f"{path}: cannot be read ({error})") from error
     if not found:
         raise WordVectorError(f"{path}: has none of the {len(wanted)} words asked for; is it a file of English word vectors?")

@@ -101,6 +101,7 @@ def read_values(folder: Path) -> Values:
         plain = document["codecs"] == CODECS and document["chunk_key_encoding"] == _KEYS and dtype in DTYPES
     except (KeyError, TypeError, ValueError):
         plain, rows, width, per_chunk, chunk_width, dtype = False, 0, 0, 0, 0, ""
+    plain = plain and all(type(size) is int for size in (rows, width, per_chunk))
     if not plain or chunk_width != width or min(rows, width, per_chunk) < 1:
         raise StoreError(
             f"{folder}: expected uncompressed, unsharded chunks of whole rows with crc32c, found another layout "
@@ -149,7 +150,7 @@ def read_document(folder: Path) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{folder}: no zarr.json, so this is no complete store; run the consolidate stage") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"{path}: not valid JSON ({error}); {REBUILD}") from None
     if not isinstance(document, dict):
         raise StoreError(f"{path}: expected an object, found {type(document).__name__}; {REBUILD}")

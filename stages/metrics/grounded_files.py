@@ -25,6 +25,7 @@ from stages.metrics.records import InputError, NotApplicableError, is_number, re
 from stages.metrics.rounding import rounded
 
 DECIMALS = 1
+BEYOND = 1e15  # seconds; sums and rounding stay exact below
 MERGES: tuple[Merge, ...] = get_args(Merge)
 SEGMENTS = ("post_hoc", "pre_hoc", *(f"merge_{how}" for how in MERGES))
 PROFILES = (*SEGMENTS, *(f"{name}_subset" for name in SEGMENTS), "qa")
@@ -192,7 +193,7 @@ def _check_entry(entry: Any, place: str) -> None:
 
 
 def _is_segment(value: Any) -> bool:
-    return type(value) is list and len(value) == 2 and all(is_number(one) for one in value)
+    return type(value) is list and len(value) == 2 and all(is_number(one) and abs(one) < BEYOND for one in value)
 
 
 def _segments(path: Path) -> dict[Key, Segment]:

@@ -62,7 +62,7 @@ def ratings_of(truth: Truth) -> Ratings:
 
 def _clip_numbers(truth: Truth, ids: list[list[Any]], clips: Int, owners: Int) -> Int:
     flat = list(chain.from_iterable(ids))
-    good = set(map(type, flat)) <= {int}
+    good = set(map(type, flat)) <= {int} and all(abs(number) < 2**53 for number in flat)
     numbers = np.array(flat if good else [], dtype=np.int64)
     if not good or ((numbers < 0) | (numbers >= clips[owners])).any():
         for index, (one, count) in enumerate(zip(ids, clips, strict=True)):

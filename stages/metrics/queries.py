@@ -160,7 +160,7 @@ def predictions_of(records: Records) -> Predictions:
         raise InputError(
             f"{records.place(0)}: has neither pred_relevant_windows nor pred_saliency_scores, which decides what is scored"
         )
-    return Predictions(records, id_column(records), [row.get("vid") for row in records.rows], windows, saliency, relevance)
+    return Predictions(records, id_column(records), _videos(records), windows, saliency, relevance)
 
 
 def truth_of(records: Records) -> Truth:
@@ -170,20 +170,30 @@ def truth_of(records: Records) -> Truth:
     """
     windows = _windows(records, "relevant_windows", 2, "[start s, end s]")
     durations = [row.get("duration") for row in records.rows]
-    if not set(map(type, durations)) <= {int, float, type(None)}:
-        records.reject(durations, lambda value: value is None or is_number(value), "duration", "seconds (a finite number)")
     flags = [row.get("no_answer") for row in records.rows]
     if not set(map(type, flags)) <= {bool, type(None)}:
         records.reject(flags, lambda value: value is None or type(value) is bool, "no_answer", "true or false")
+    if not all(value is None or is_number(value) for value in durations):
+        records.reject(durations, lambda value: value is None or is_number(value), "duration", "seconds (a finite number)")
     return Truth(
         records,
         id_column(records),
-        [row.get("vid") for row in records.rows],
+        _videos(records),
         windows,
         np.array([np.nan if value is None else value for value in durations], dtype=np.float64),
         np.array([-1 if flag is None else int(flag) for flag in flags], dtype=np.int64),
         type(records.rows[0].get("saliency_scores")) is list,
     )
+
+
+def _videos(records: Records) -> list[Any]:
+    """The video ids, None where a record has none."""
+    vids = [row.get("vid") for row in records.rows]
+    if not set(map(type, vids)) <= {str, int, type(None)}:
+        records.reject(
+            vids, lambda value: type(value) in (str, int, type(None)), "vid", "the id of a video (text or a whole number)"
+        )
+    return vids
 
 
 def _windows(records: Records, field: str, width: int, expected: str) -> Ragged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -58,7 +59,7 @@ def parse_value(kind: Any, value: object, place: str, errors: list[str]) -> Any:
 def _parse_scalar(kind: Any, value: object, place: str, errors: list[str]) -> Any:
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
         return float(value)
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         if kind is float and math.isnan(value):

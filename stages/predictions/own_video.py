@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from models.batch import Grounding, Moments
 from models.method import Method
+from stages.features.torch_files import load_restricted
 from stages.predictions.inference import PredictionError
 
 Rows = NDArray[np.float32]
@@ -95,7 +96,7 @@ def read_rows(file: Path) -> Rows:
 
 def _read(file: Path) -> NDArray[np.generic]:
     if file.suffix in (".pt", ".pth"):
-        tensor = torch.load(file, map_location="cpu", weights_only=True)
+        tensor = load_restricted(file)
         if not isinstance(tensor, torch.Tensor):
             raise PredictionError(f"{file}: expected a bare tensor, got {type(tensor).__name__}")
         return tensor.float().numpy()

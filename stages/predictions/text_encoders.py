@@ -34,7 +34,7 @@ def encode(texts: Sequence[str], encoder: str, *, width: int) -> list[NDArray[np
         ) from None
     try:
         tokenizer = library.AutoTokenizer.from_pretrained(encoder, local_files_only=True)
-        model = library.CLIPTextModel.from_pretrained(encoder, local_files_only=True).eval()
+        model = library.CLIPTextModel.from_pretrained(encoder, local_files_only=True, use_safetensors=True).eval()
     except Exception as error:  # the library raises OSError, ValueError and others for weights that are not there
         kind = "folder" if Path(encoder).exists() else "Hub cache"
         reason = str(error).splitlines()[0][:100]

@@ -93,7 +93,15 @@ def read_manifest(path: Path) -> Manifest:
             for name, facts in raw["files"].items()
         }
         return Manifest(str(raw["dataset"]), files)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:  # ValueError: JSON and UTF-8 errors too
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:  # ValueError: JSON and UTF-8 errors too
         raise FetchError(f"{path}: not a manifest of fetch ({error!r}); {_REPLACE}") from None
 
 

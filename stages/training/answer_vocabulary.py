@@ -77,7 +77,7 @@ def read_answers(folder: Path) -> AnswerVocabulary:
         texts = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise AnswersError(f"{path}: no such file; train the run, or put the published answer list there") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AnswersError(f"{path}: not JSON ({error})") from error
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise AnswersError(f"{path}: expected a JSON list of answers")

@@ -84,7 +84,16 @@ def read_record(folder: Path) -> RunRecord:
     path = folder / CONFIG
     if not path.is_file():
         raise RunError(f"{folder}: no {CONFIG}: no finished run; train it, or import a checkpoint to this place")
-    content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return _record(content, path)
+    except RunError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError, OverflowError) as error:
+        raise RunError(f"{path}: damaged, or not the record of a run ({error}); train it again") from error
+
+
+def _record(content: dict[str, Any], path: Path) -> RunRecord:
     if content.get("schema_version") != SCHEMA_VERSION:
         raise RunError(f"{path}: schema version {content.get('schema_version')}, expected {SCHEMA_VERSION}; train it again")
     names = {field.name for field in dataclasses.fields(RunRecord)}
