@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from stages.worlds.settings import Rehearsed, WorldError
+from stages.worlds.settings import Long, Rehearsed, WorldError
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,7 @@ from stages.worlds.settings import Rehearsed, WorldError
         ({"min_events": 1}, "one event alone would stand out"),
         ({"min_clips": 7}, "spans with gaps do not fit"),
         ({"scene_bias": 1.2}, r"scene_bias: 1.2 is not within 0\.\.1"),
+        ({"long": Long(share=1.5, clip_seconds=6.0)}, r"long\.share"),
     ],
 )
 def test_a_number_that_makes_no_world_is_refused(demo, change, message):
@@ -57,9 +58,9 @@ def rehearsed(**change):
     return Rehearsed(**settings | change)
 
 
-def test_an_npz_needs_a_key_and_a_pt_has_none():
+def test_an_npz_needs_a_key_and_bare_arrays_have_none():
     assert rehearsed(format="pt", key=None).key is None
-    with pytest.raises(WorldError, match="npz needs a key, pt has none"):
+    with pytest.raises(WorldError, match="npz needs a key, pt and h5 have none"):
         rehearsed(format="pt")
     with pytest.raises(WorldError, match="only archives are cut into parts"):
         rehearsed(part_bytes=10)
