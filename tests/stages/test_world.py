@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -297,3 +298,43 @@ def test_the_demo_s_splits_are_balanced_between_answerable_and_not(built):
         counts = Counter(record["no_answer"] for record in records)
         missing = sum(description["pairs_without_a_video"][split].values())
         assert counts[False] == counts[True] + missing == description["annotations"][split]
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """A world of questions with few videos, through the stage."""
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["worlds"]["questions"]
+    for split in raw["planted"]["splits"].values():
+        split["videos"] = 5
+    out = tmp_path_factory.mktemp("worlds") / "asked"
+    return out, stage.build("asked", parse(World, raw, "questions"), out)
+
+
+def test_world_json_of_questions_has_counts_ceilings_and_digests(asked):
+    out, description = asked
+    written = json.loads((out / "world.json").read_text(encoding="utf-8"))
+    assert written == json.loads(json.dumps(description))
+    assert set(written["questions"]) == {"train", "iid", "interventional", "reversed"}
+    assert written["asking"]["kinds"] == {"object": 1.0}
+    assert set(written["ceilings"]["iid"]) == {"grounded", "choice", "open"}
+    for entry in written["contents"]:
+        assert hashlib.sha256((out / entry["path"]).read_bytes()).hexdigest() == entry["sha256"]
+    assert not out.with_name(".asked.unfinished").exists()
+
+
+@pytest.mark.parametrize("name", ["planted_grounded", "planted_choice", "planted_open"])
+def test_the_adapters_of_questions_read_every_split_without_a_repair(asked, name):
+    out, description = asked
+    module = importlib.import_module(f"stages.datasets.{name}")
+    folder = out / "upstream" / name.removeprefix("planted_")
+    for split in module.SPLITS:
+        quality = Quality()
+        samples = list(module.read(folder, split, quality))
+        assert not quality.counts
+        assert len(samples) == description["questions"][split]["open" if name == "planted_open" else "choice"]
+        truth = pq.read_table(folder / "truth" / f"{split}.parquet").to_pylist()
+        assert [(row["sample_id"], row["video_id"], row["answer"]) for row in truth] == [
+            (sample.sample_id, sample.video_id, sample.answer) for sample in samples
+        ]
+        for sample, row in zip(samples, truth, strict=True):
+            assert sample.spans == (() if split == "train" else tuple(map(tuple, row["spans"])))
