@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from stages.confounders.parses import tagger as stanza_tagger
+from stages.confounders.stanza_models import models_digest
 from stages.datasets.samples import quality_report, read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
 from stages.features.settings import VocabularyEntry
@@ -37,7 +39,7 @@ def build(settings: VocabularyEntry, *, samples: Path, raw: Path, out: Path) -> 
 
     Raises VocabularyError, WordVectorError, DatasetError, or LookupError for a tagger that is not installed.
     """
-    tag = tagger(settings.tagger)
+    tag = _tagger(settings)
     # what is trained on first: equally frequent words are ranked by their first occurrence, as the references have it
     first = quality_report(samples)["train"]
     names = sorted((path.stem for path in samples.glob("*.parquet")), key=lambda name: (name != first, name))
@@ -58,9 +60,17 @@ def build(settings: VocabularyEntry, *, samples: Path, raw: Path, out: Path) -> 
         "without_vector": len(asked - vectors.keys()),
         "samples": {path.name: _digest(path) for path in sorted(samples.glob("*.parquet"))},
         "vectors": None if file is None else _digest(file),
+        "tags": None if settings.models is None else models_digest(Path(settings.models.folder), settings.models.package),
     }
     write_vocabulary(out, vocabulary, encoded, settings.longest, about)
     return {split: len(ids) for split, ids in dropped.items()}
+
+
+def _tagger(settings: VocabularyEntry) -> Tag:
+    """Raises LookupError (ModelsError) if the tagger or its models are not there."""
+    if settings.models is None:
+        return tagger(settings.tagger)
+    return stanza_tagger(Path(settings.models.folder), settings.models.package)
 
 
 def _encoded(vocabulary: Vocabulary, samples: Iterable[MomentSample], tag: Tag) -> Encoded:

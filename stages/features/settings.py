@@ -110,6 +110,14 @@ class Feature:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaggerModels:
+    """Stanza models: a folder in the layout of a Stanza download, and a package of its resources.json."""
+
+    folder: str
+    package: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class VocabularyEntry:
     """An entry of `vocabularies` in params.yaml.
 
@@ -120,6 +128,7 @@ class VocabularyEntry:
     longest      words of a sentence that are used
     counted      "training": on the sentences that are trained on; "published": on those of all splits, as the references do
     tagger       what tells content words from others: they only shape which words are hidden
+    models       of the tagger stanza; null: those that Stanza finds by itself
     """
 
     dataset: str
@@ -131,8 +140,11 @@ class VocabularyEntry:
     longest: int
     counted: Literal["training", "published"]
     tagger: Tagger
+    models: TaggerModels | None = None
 
     def __post_init__(self) -> None:
+        if self.models is not None and self.tagger != "stanza":
+            raise ValueError(f"models: only the tagger stanza has any, not {self.tagger}")
         if (self.form == "seeded") != (self.file is None):
             raise ValueError(f"file: form {self.form} {'has no' if self.form == 'seeded' else 'needs a'} file, got {self.file!r}")
         if self.width < 1 or self.longest < 1 or (self.limit is not None and self.limit < 1):

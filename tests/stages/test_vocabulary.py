@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from collections import Counter
@@ -11,11 +12,12 @@ import numpy as np
 import pytest
 
 from stages.datasets.samples import load_adapter, write_samples
-from stages.features.settings import VocabularyEntry
+from stages.features.settings import TaggerModels, VocabularyEntry
 from stages.features.vocabularies import VocabularyError, read_sentences, read_vocabulary
 from stages.vocabulary import build
 
 SHARED = Path(os.environ.get("DOFLOW_SHARED") or Path(__file__).parents[3] / "shared") / "data" / "charades_sta"
+MODELS = Path(__file__).parents[2] / "stages" / "confounders" / "english"
 ENTRY = {
     "dataset": "charades_sta_i3d", "form": "pickle", "file": "glove.pkl", "width": 300, "seed": 0, "limit": 1111, "longest": 20,
     "tagger": "closed_class",
@@ -69,3 +71,45 @@ def test_entry_that_cannot_be_meant_is_refused():
 def test_missing_vocabulary_says_how_to_make_it(tmp_path):
     with pytest.raises(VocabularyError, match="make it with the vocabulary stage"):
         read_vocabulary(tmp_path / "v.npz")
+
+
+def test_models_belong_to_the_tagger_that_has_some():
+    with pytest.raises(ValueError, match="only the tagger stanza"):
+        VocabularyEntry(**ENTRY, counted="training", models=TaggerModels(folder="x", package="y"))
+
+
+def test_models_that_are_not_there_are_named(tmp_path):
+    models = TaggerModels(folder=str(tmp_path / "none"), package="small")
+    entry = VocabularyEntry(**(ENTRY | {"tagger": "stanza"}), counted="training", models=models)
+    with pytest.raises(LookupError, match=r"none.resources\.json is missing"):
+        build(entry, samples=tmp_path, raw=tmp_path, out=tmp_path / "v.npz")
+
+
+@pytest.mark.skipif(not (MODELS / "resources.json").is_file(), reason="no parser of our own: train it first")
+def test_words_weigh_as_their_tags_in_the_sentence_say(tmp_path):
+    """Our own parser knows a verb where the list of function words only knows that a word is not in it."""
+    raw = tmp_path / "raw"
+    (raw / "annotations").mkdir(parents=True)
+    said = {"train": "the person is opening the old door slowly with three keys", "test": "they open a door"}
+    for split, sentence in said.items():
+        rows = [
+            {"vid": f"{split}{n}", "qid": n, "query": sentence, "duration": 9.0, "relevant_windows": [[0, 4]]} for n in range(30)
+        ]
+        name = {"train": "train", "test": "iid"}[split]
+        (raw / "annotations" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_samples(load_adapter("planted"), raw, tmp_path / "samples", dataset="x")
+    entry = ENTRY | {"form": "seeded", "file": None, "width": 4, "limit": None, "tagger": "stanza"}
+    models = TaggerModels(folder=str(MODELS), package="small")
+    found = {}
+    for name, chosen in (("own", entry | {"models": models}), ("list", entry | {"tagger": "closed_class"})):
+        build(VocabularyEntry(**chosen, counted="training"), samples=tmp_path / "samples", raw=raw, out=tmp_path / name)
+        words = read_vocabulary(tmp_path / name).words
+        with np.load(tmp_path / name) as content:
+            weights = content["train/weights"].tolist()
+            classes = content["train/classes"].tolist()
+            about = json.loads(str(content["provenance"]))
+        found[name] = {words[number - 1]: weight for number, weight in zip(classes, weights, strict=True)}
+        assert (about["tags"] is None) == (name == "list")
+    assert {word for word, weight in found["own"].items() if weight == 2} >= {"person", "opening", "door", "slowly", "keys"}
+    assert {word for word, weight in found["own"].items() if weight == 1} >= {"the", "with", "three"}
+    assert found["list"]["three"] == 2

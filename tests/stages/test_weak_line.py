@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from stages import evaluate, import_checkpoint, predict, score, train, vocabulary
 from stages.features.vocabularies import VocabularyError, read_sentences, read_vocabulary
 from stages.params import ParamsError, load_params
+from stages.tasks.task import Inputs, load_task
 from tests.stages import tiny
 
 MODEL = {
@@ -196,3 +198,40 @@ def test_a_video_of_ones_own_is_refused_with_the_way_out(finished, tmp_path, cap
     arguments = ["--run", out, "--features", tmp_path / "v.npz", "--query", "a dog", "--out", tmp_path / "p.jsonl"]
     assert predict.main([*map(str, arguments)]) == 2
     assert "whole splits only: --dataset and --split" in capsys.readouterr().err
+
+
+def feed_of(work, **train):
+    """What a training of CPL sees under these settings, and whether it validates."""
+    made, words = work
+    content = yaml.safe_load(made.params.read_text())
+    content["runs"]["cpl"]["train"] |= train
+    other = made.folder / "train.yaml"
+    other.write_text(yaml.safe_dump(content))
+    inputs = Inputs(samples=made.samples, features=made.features, confounders={"query": words})
+    found = load_task("weak_moments").prepare(load_params(other).runs["cpl"], inputs, torch.device("cpu"))
+    return found.feed, found.validate
+
+
+def test_videos_that_are_held_out_select_and_are_not_trained_on(work):
+    feed, validate = feed_of(work)
+    videos = {sample.video_id for sample in feed.samples}
+    every = {f"train_{number:03d}" for number in range(24)}
+    held = {video for video in every if int.from_bytes(hashlib.sha256(video.encode()).digest()[:8], "big") % 10 == 0}
+    assert held
+    assert videos == every - held
+    assert validate is not None
+
+
+def test_without_a_hold_out_all_videos_are_trained_on_and_nothing_selects(work, tmp_path):
+    feed, validate = feed_of(work, hold_out=False, select=None)
+    assert len({sample.video_id for sample in feed.samples}) == 24
+    assert validate is None
+    made, _ = work
+    content = yaml.safe_load(made.params.read_text())
+    content["runs"]["cpl"]["train"] |= {"hold_out": False, "select": None}
+    other = made.folder / "all.yaml"
+    other.write_text(yaml.safe_dump(content))
+    run(work, "cpl", tmp_path, "--params", str(other))
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["selection"] is None
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 1 + TRAIN["epochs"]
