@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from stages.confounders.files import MAXIMUM, MEAN, DictionaryError, join_by_row, write_dictionary
 from stages.confounders.kmeans import ClusteringError, Clusters, Floats, corrected, pool, released
+from stages.confounders.minibatch import clusters
 from stages.confounders.settings import Dictionary
 from stages.datasets.samples import sample_type, training_split
 from stages.datasets.schema import DatasetError
@@ -44,6 +45,14 @@ def clustered(stores: Sequence[FeatureStore], ids: Sequence[str], settings: Dict
     rows = mean[of_mean.members] if settings.row == "member" else of_mean.centres
     of_max_rows = maximum[of_max.members] if settings.row == "member" else of_max.centres
     return _arrays(rows, of_max_rows, of_mean, np.array(ids)[of_mean.members])
+
+
+def clustered_frames(stores: Sequence[FeatureStore], ids: Sequence[str], settings: Dictionary) -> dict[str, NDArray[Any]]:
+    """The arrays of a dictionary over all frames of `ids`, as published; counts: frames of each cluster."""
+    fused = Fused(stores, normalise=False, budget_bytes=0, ids=ids)
+    found = clusters(np.concatenate([rows.copy() for rows in _fed_rows(fused)]), k=settings.k, seed=settings.seed)
+    counts = np.bincount(found.labels, minlength=settings.k)
+    return {MEAN: found.centres, MAXIMUM: found.centres, "centres": found.centres, "counts": counts}
 
 
 def clustered_as_released(stores: Sequence[FeatureStore], settings: Dictionary) -> dict[str, NDArray[Any]]:
@@ -78,7 +87,8 @@ def build(settings: Dictionary, *, samples: Path, features: Path, raw: Path | No
 
     Raises DictionaryError, ClusteringError, StoreError or DatasetError: what is missing or does not fit.
     """
-    about = dataclasses.asdict(settings) | {"schema_version": 1, "sklearn": sklearn.__version__, "numpy": np.__version__}
+    told = {name: value for name, value in dataclasses.asdict(settings).items() if (name, value) != ("over", "items")}
+    about = told | {"schema_version": 1, "sklearn": sklearn.__version__, "numpy": np.__version__}
     if settings.published:
         if raw is None:
             raise DictionaryError(f"published files {', '.join(settings.published)} are looked for in the folder --raw: give it")
@@ -91,13 +101,13 @@ def build(settings: Dictionary, *, samples: Path, features: Path, raw: Path | No
         if len(kinds := {store.info.kind == "query" for store in stores}) > 1:
             raise DictionaryError(f"features {', '.join(settings.features)}: videos and queries cannot share a dictionary")
         about["stores"] = {store.info.feature: store.info.recipe for store in stores}
-        if settings.numerics == "released":
+        if settings.numerics == "released" and settings.over == "items":
             arrays = clustered_as_released(stores, settings)
         else:
             ids = training_items(samples, "query" if kinds.pop() else "video")
             if any(store.info.quality.get(rule) for store in stores for rule in ("missing", "empty")):
                 ids = [item for item in ids if all(item in store for store in stores)]  # the consolidation was told to drop them
-            arrays = clustered(stores, ids, settings)
+            arrays = (clustered_frames if settings.over == "frames" else clustered)(stores, ids, settings)
     write_dictionary(out, arrays, about)
 
 

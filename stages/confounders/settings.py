@@ -17,6 +17,8 @@ class Dictionary:
                         member nearest to its centre.  released: as the reference does (raw rows, every item of each store, each
                         source on its own, a random member), ids sorted because the reference's order depends on the machine
     row                 corrected only: "member" nearest to the centre, or the "centre" itself (ablation)
+    over                items: one row per item, its mean or maximum over time.  frames: every frame as published is a row, and
+                        the dictionary has the centres of a mini-batch k-means (CRA); numerics, row, iterations have no say
     iterations          bound of the Lloyd iterations
     seeding_rows        corrected only: k-means++ seeds are sought among at most this many rows, drawn with `seed`
     published           files of data/raw/<dataset>, joined row by row in this order, instead of clustering anything
@@ -28,6 +30,7 @@ class Dictionary:
     seed: int
     numerics: Literal["corrected", "released"] = "corrected"
     row: Literal["member", "centre"] = "member"
+    over: Literal["items", "frames"] = "items"
     iterations: int = 300
     seeding_rows: int = 2048
     published: tuple[str, ...] = ()
