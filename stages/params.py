@@ -26,6 +26,7 @@ from stages.relations.settings import RelationEvaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
 from stages.training.settings import Optim, Recipe, Texts, Train
+from stages.worlds.question_rehearsal_settings import QuestionRehearsal
 from stages.worlds.relation_settings import PlantedRelations
 from stages.worlds.settings import Planted, Questions, Rehearsal
 
@@ -60,8 +61,9 @@ class Dataset:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """An entry of `worlds`: exactly one of a planted world, a rehearsal of a real data set, and a planted world of relations.
+    """An entry of `worlds`: one of a planted world, a rehearsal of a real data set, and a planted world of relations.
 
+    question_rehearsal   a rehearsal of a data set of questions
     questions   makes the planted world one of questions, published as three data sets, instead of one of moments
     """
 
@@ -70,10 +72,11 @@ class World:
     rehearsal: Rehearsal | None
     questions: Questions | None = None
     relations: PlantedRelations | None = None
+    question_rehearsal: QuestionRehearsal | None = None
 
     def __post_init__(self) -> None:
-        if [self.planted, self.rehearsal, self.relations].count(None) != 2:
-            raise ValueError("give exactly one of planted, rehearsal and relations, and null for the others")
+        if [self.planted, self.rehearsal, self.relations, self.question_rehearsal].count(None) != 3:
+            raise ValueError("give exactly one of planted, rehearsal and relations, or question_rehearsal; null for the others")
         if self.questions is not None and self.planted is None:
             raise ValueError("questions need a planted world")
         if self.seed < 0:

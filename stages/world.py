@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from stages.params import DEFAULT_FILE, ParamsError, World, load_params, lookup
 from stages.worlds.planted import PlantedWorld
+from stages.worlds.question_rehearsal import RehearsedQuestions
 from stages.worlds.questions import QuestionWorld
 from stages.worlds.rehearsal import RehearsedWorld
 from stages.worlds.relation_files import RelationWorld
@@ -45,15 +46,18 @@ def build(name: str, world: World, out: Path, annotations: Path | None = None) -
 
     Raises WorldError if the settings or the annotations do not allow the world.
     """
-    kind: PlantedWorld | QuestionWorld | RehearsedWorld | RelationWorld
+    kind: PlantedWorld | QuestionWorld | RehearsedWorld | RelationWorld | RehearsedQuestions
     if world.planted is not None and world.questions is not None:
         kind = QuestionWorld(world.planted, world.questions, world.seed)
     elif world.planted is not None:
         kind = PlantedWorld(world.planted, world.seed)
     elif world.relations is not None:
         kind = RelationWorld(world.relations, world.seed)
+    elif world.question_rehearsal is not None:
+        asked = world.question_rehearsal
+        kind = RehearsedQuestions(asked, world.seed, annotations or Path(asked.annotations))
     else:
-        assert world.rehearsal is not None  # one of the three, says World
+        assert world.rehearsal is not None  # one of the four, says World
         kind = RehearsedWorld(world.rehearsal, world.seed, annotations or Path(world.rehearsal.annotations))
     beside = out.with_name(f".{out.name}.unfinished")
     if beside.exists():
@@ -71,7 +75,7 @@ def build(name: str, world: World, out: Path, annotations: Path | None = None) -
     description = {
         "schema_version": SCHEMA_VERSION,
         "name": name,
-        "kind": "rehearsal" if world.rehearsal is not None else "planted",
+        "kind": "rehearsal" if world.rehearsal or world.question_rehearsal else "planted",
         "seed": world.seed,
         "settings": dataclasses.asdict(kind.settings),
         "features": {

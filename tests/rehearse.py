@@ -27,7 +27,8 @@ from tests.hub_process import running_hub
 
 TEMPLATES = workspace.ROOT / "tests" / "data" / "rehearsal"
 REPOSITORY = "planted/rehearsal"
-CONFOUNDERS = {"dictionary": "dictionaries", "vocabulary": "vocabularies"}  # stages before train, by section
+# stages before train, by section of params.yaml
+CONFOUNDERS = {"dictionary": "dictionaries", "vocabulary": "vocabularies", "semantic_graph": "graphs"}
 
 
 def rehearse(
@@ -58,7 +59,8 @@ def rehearse(
 
 def fill_in(params: dict[str, Any], annotations: Path, epochs: int | None, videos: int | None) -> None:
     """Put what the command line says into the template."""
-    rehearsal = params["worlds"]["rehearsal"]["rehearsal"]
+    world = params["worlds"]["rehearsal"]
+    rehearsal = world["rehearsal"] or world["question_rehearsal"]
     rehearsal["annotations"] = str(annotations)
     rehearsal["subset"] = videos
     if videos is not None:  # the annotation files stay whole, so most annotated videos have no features

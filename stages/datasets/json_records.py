@@ -62,6 +62,18 @@ def _whole(path: Path) -> Any:
 
 def parse(text: str, place: str) -> Any:
     """One JSON value; no NaN, no Infinity, no key twice in one object."""
+    try:
+        return strict_decoder(place).decode(text)
+    except (json.JSONDecodeError, RecursionError) as fault:
+        raise DatasetError(f"{place}: broken JSON ({fault}); the file is cut short or damaged: fetch it again") from fault
+    except DatasetError:
+        raise
+    except ValueError as fault:  # an integer of thousands of digits
+        raise DatasetError(f"{place}: {fault}; correct the record") from fault
+
+
+def strict_decoder(place: str) -> json.JSONDecoder:
+    """Refuses NaN, Infinity and a key that occurs twice, with a DatasetError; everything else as Python's decoder does."""
 
     def refuse_constant(name: str) -> NoReturn:
         raise DatasetError(f"{place}: {name} is not a number that JSON allows; correct the record")
@@ -74,14 +86,7 @@ def parse(text: str, place: str) -> Any:
             raise DatasetError(f"{place}: key {twice!r} occurs twice in one object; correct the record")
         return content
 
-    try:
-        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=refuse_repeats)
-    except (json.JSONDecodeError, RecursionError) as fault:
-        raise DatasetError(f"{place}: broken JSON ({fault}); the file is cut short or damaged: fetch it again") from fault
-    except DatasetError:
-        raise
-    except ValueError as fault:  # an integer of thousands of digits
-        raise DatasetError(f"{place}: {fault}; correct the record") from fault
+    return json.JSONDecoder(parse_constant=refuse_constant, object_pairs_hook=refuse_repeats)
 
 
 def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -54,9 +54,8 @@ def read_choices(
     names = tuple(f"a{place}" for place in range(layout.options))
     columns = (video, layout.question, "question", "type", *(("answer",) if layout.labelled else ()), *names)
     rows = table_rows(path, columns, quality)
-    return choice_samples(
-        rows, path, layout, quality, evidence, video=video, by_place=layout.answer == ("header" if video == "video" else "index")
-    )
+    by_place = layout.answer == "index" or (layout.answer == "header" and video == "video")
+    return choice_samples(rows, path, layout, quality, evidence, video=video, by_place=by_place)
 
 
 def read_with_evidence(source: Source, raw: Path, split: str, layout: Choices, quality: Quality) -> Iterator[QuestionSample]:

@@ -47,19 +47,38 @@ BUCKETS = 16
 
 def write_encoders(root: Path, encoders: Encoders, wording: Wording, texts: Sequence[tuple[str, str]]) -> None:
     """Write the three folders below `root`. `texts`: question and option of the training split."""
+    write_tokenised(root, encoders, WordVectors(encoders, wording), list(sentences(wording.settings, texts)))
+
+
+def write_tokenised(
+    root: Path,
+    encoders: Encoders,
+    vectors: WordVectors,
+    corpus: list[str],
+    names: Sequence[str] = ("clip_text", "roberta", "deberta"),
+) -> None:
+    """Write folders below `root`: tokenizers trained on `corpus`, words that begin at `vectors`."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # three files of half a megabyte each
-    corpus = list(sentences(wording.settings, texts))
-    vectors = WordVectors(encoders, wording)
-    for name, build in (("clip_text", _clip), ("roberta", _roberta), ("deberta", _deberta)):
+    logging.disable_progress_bar()  # files of half a megabyte each
+    builders = {"clip_text": _clip, "roberta": _roberta, "deberta": _deberta}
+    for name in names:
         folder = root / name
         folder.mkdir(parents=True)
-        build(folder, corpus, encoders, vectors)
+        builders[name](folder, corpus, encoders, vectors)
 
 
 def sentences(settings: Planted, texts: Sequence[tuple[str, str]]) -> Iterator[str]:
     """What the tokenizers are trained on: the texts, the prompts around them, and every word of the world once."""
+    yield from prompted(texts)
+    verbs = [form for verb in VERBS[: settings.predicates] for form in (verb.base, verb.third, verb.ing, verb.past)]
+    words = [*QUESTION_WORDS, *ACTORS[: settings.actors], *OBJECTS[: settings.objects], *verbs, *NUMBERS]
+    yield from (word for word in words if not word.startswith("<"))
+    yield " ".join(word for word in words if not word.startswith("<"))
+
+
+def prompted(texts: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Questions and options alone, together, and with the prompts that the methods put around them."""
     for question, option in dict.fromkeys(texts):
         yield f"{question} {option}"
         yield option
@@ -68,10 +87,6 @@ def sentences(settings: Planted, texts: Sequence[tuple[str, str]]) -> Iterator[s
         yield IS_IT.format(sentence, answer)
         yield WHICH.format(sentence)
     yield from OTHER
-    verbs = [form for verb in VERBS[: settings.predicates] for form in (verb.base, verb.third, verb.ing, verb.past)]
-    words = [*QUESTION_WORDS, *ACTORS[: settings.actors], *OBJECTS[: settings.objects], *verbs, *NUMBERS]
-    yield from (word for word in words if not word.startswith("<"))
-    yield " ".join(word for word in words if not word.startswith("<"))
 
 
 class WordVectors:
