@@ -60,12 +60,14 @@ class FrontDoor(nn.Module):
         self.gate = Gate(d_model)
         self.norm = nn.LayerNorm(d_model)
 
-    def forward(self, x: Tensor, dictionary: Tensor, absorbed: Tensor | None = None) -> Tensor:
-        """x (B, T, C), dictionary (K, C) -> (B, T, C).
+    def forward(self, x: Tensor, dictionary: Tensor | None, absorbed: Tensor | None = None) -> Tensor:
+        """x (B, T, C), dictionary (K, C) -> (B, T, C). Without a dictionary g is 0: rows are normalised, nothing is adjusted.
 
         Rows marked in `absorbed` (B, T) get -1e9 added to all their scores. In exact arithmetic that changes nothing; in float32
         it leaves uniform weights, while the gradient flows as if nothing had been added.
         """
+        if dictionary is None:
+            return self.norm(x)
         found = self.attention(x, dictionary, absorbed)
         gate = self.gate(found, x)
         return self.norm(gate * found + (1 - gate) * x)

@@ -87,9 +87,13 @@ class Config:
     share_trunk: bool = (
         False  # one dropout mask for the three adapter passes instead of three: faster, equal only without dropout
     )
+    adjusted: tuple[str, ...] = ("video", "query")  # sides with a front-door adjustment; the others have g = 0 (ablation)
+    observing: bool = True  # the dictionaries follow the batches; False: they stay as they were made (ablation)
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
+        if not set(self.adjusted) <= {"video", "query"}:
+            raise ValueError(f"adjusted: expected some of video and query, got {', '.join(self.adjusted)}")
         Deviations.chosen(self.numerics, self.deviations)
         if self.hidden % self.heads or self.hidden % 2:
             raise ValueError(f"hidden: expected an even multiple of heads = {self.heads}, got {self.hidden}")
@@ -111,6 +115,7 @@ class Draws:
 
 
 _Pair = tuple[Tensor, Tensor]  # of the video and of the query
+_Dictionaries = tuple[Tensor | None, ...]  # the same; None: this side is not adjusted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +199,8 @@ class Model(Method):
 
     def observe(self, batch: Grounding) -> None:
         """Average the batch into both dictionaries."""
+        if not self.config.observing:
+            return
         own = not self.deviates.padded_lengths
         self.video_memory.observe(masked_mean(batch.video, batch.video_mask if own else None))
         self.query_memory.observe(masked_mean(batch.query, batch.query_mask if own else None))
@@ -223,7 +230,8 @@ class Model(Method):
         # The first normalisation sees no dropout: its result serves all three passes.
         clips = self.video_map.norm_in(torch.cat((batch.video, clip_endpoints(n, length)), dim=-1))  # (B, T, D_v + 2)
         tokens = self.query_map.norm_in(batch.query)  # (B, L, D_q)
-        dictionaries = self.video_memory(), self.query_memory()
+        sides = {"video": self.video_memory, "query": self.query_memory}
+        dictionaries = tuple(memory() if side in self.config.adjusted else None for side, memory in sides.items())
 
         video, query = self.encode(clips, tokens, real, dictionaries)
         grounded = self.ground(video, query, real)  # (B, T, C)
@@ -256,14 +264,14 @@ class Model(Method):
         )
 
     def foreign_pass(
-        self, other: Tensor, clips: Tensor, tokens: Tensor, real: _Real, dictionaries: _Pair, shared: _Pair | None
+        self, other: Tensor, clips: Tensor, tokens: Tensor, real: _Real, dictionaries: _Dictionaries, shared: _Pair | None
     ) -> Tensor:
         """Relevance logits (B,) of the queries with the videos of samples `other` (B,). `shared`: rows not to be encoded anew."""
         there = replace(real, clips=real.clips[other], places=real.places[other])
         video, query = (shared[0][other], shared[1]) if shared else self.encode(clips[other], tokens, there, dictionaries)
         return self.answerable_logit(self.ground(video, query, there), query, there)
 
-    def encode(self, clips: Tensor, tokens: Tensor, real: _Real, dictionaries: _Pair) -> _Pair:
+    def encode(self, clips: Tensor, tokens: Tensor, real: _Real, dictionaries: _Dictionaries) -> _Pair:
         """Normalised features (B, T, D_v + 2) and (B, L, D_q) -> deconfounded rows (B, T, C) and (B, L, C)."""
         video, query = self.video_map.after_norm(clips), self.query_map.after_norm(tokens)
         if self.deviates.absorbing_mask:

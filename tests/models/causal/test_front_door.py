@@ -36,3 +36,8 @@ def test_open_gate_gives_what_was_found_and_closed_gate_what_was_there():
         with torch.no_grad():
             block.gate.own.bias.fill_(bias)
         torch.testing.assert_close(block(x, dictionary), block.norm(expected))
+
+
+def test_no_dictionary_is_the_closed_gate():
+    block, x = FrontDoor(d_model=8, heads=2, dropout=0.0), torch.randn(2, 3, 8)
+    torch.testing.assert_close(block(x, None), block.norm(x))

@@ -204,3 +204,30 @@ def test_released_numerics_never_train_the_mapping_of_the_memory():
     network.losses(network(given_batch, first_clip(given_batch)), given_batch)["total"].backward()
     idle = {name.rsplit(".", 2)[0] for name, p in network.named_parameters() if p.grad is None}
     assert idle == {"video_memory.map", "query_memory.map", "video_dead", "query_dead"}
+
+
+@pytest.mark.parametrize(("adjusted", "moved"), [((), set()), (("video",), {"video"}), (("query",), {"query"})])
+def test_only_an_adjusted_side_reads_its_dictionary(adjusted, moved):
+    network, given_batch = model(config(adjusted=adjusted), 3), batch([7, 5], [4, 3], seed=3)
+    before = decoded(network, given_batch)
+    for side in ("video", "query"):
+        memory = getattr(network, f"{side}_memory")
+        kept = memory.rows.clone()
+        memory.rows.copy_(torch.randn(memory.rows.shape, generator=torch.Generator().manual_seed(9)))
+        after = decoded(network, given_batch)
+        differs = any(not torch.allclose(one.saliency, other.saliency) for one, other in zip(before, after, strict=True))
+        assert differs == (side in moved)
+        memory.rows.copy_(kept)
+
+
+def test_dictionaries_that_do_not_observe_stay_as_they_were_made():
+    for observing in (True, False):
+        network = model(config(observing=observing), 3)
+        before = network.video_memory.rows.clone()
+        network.observe(batch([7, 5], [4, 3], seed=3))
+        assert torch.equal(network.video_memory.rows, before) != observing
+
+
+def test_an_unknown_side_is_refused():
+    with pytest.raises(ValueError, match="expected some of video and query, got text"):
+        config(adjusted=("text",))
