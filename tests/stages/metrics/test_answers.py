@@ -52,7 +52,7 @@ def run(folder, benchmark, answers, questions, *more):
     (folder / "q.csv").write_text(questions)
     (folder / "v.json").write_text(json.dumps(["man", "onion"]))
     arguments = ["--benchmark", benchmark, "--predictions", folder / "p.json", "--questions", folder / "q.csv", *more]
-    if benchmark == "msvd_qa":
+    if benchmark in ("msvd_qa", "msrvtt_qa"):
         arguments += ["--answer-vocabulary", folder / "v.json"]
     out = folder / "out.json"
     out.unlink(missing_ok=True)
@@ -163,3 +163,13 @@ def test_a_missing_reason_is_named(tmp_path, capsys):
     answers = {key: value for key, value in vidqa_answers().items() if key != "a_b_1_pr"}
     assert run(tmp_path, "causal_vidqa", answers, questions)[0] == 2
     assert "id a_b_1_pr: missing; the reason to a_b_1_p is needed for Pred" in capsys.readouterr().err
+
+
+def test_the_class_of_unknown_answers_can_be_predicted_on_msrvtt_and_is_never_right(tmp_path, capsys):
+    answers = {"1": {"prediction": 0, "answer": 0}, "2": {"prediction": 2, "answer": 1}, "3": {"prediction": 2, "answer": -1}}
+    code, out = run(tmp_path, "msrvtt_qa", answers, MSVD)
+    assert (code, out["profiles"]["qa"]["rounded"]["Acc"]) == (0, 33.33)
+    assert out["profiles"]["qa"]["rounded"]["what"] == 0.0
+    assert run(tmp_path, "msrvtt_qa", answers | {"3": {"prediction": 3, "answer": -1}}, MSVD)[0] == 2
+    assert "expected a number from 0 to 2" in capsys.readouterr().err
+    assert run(tmp_path, "msvd_qa", answers, MSVD)[0] == 2

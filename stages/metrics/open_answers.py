@@ -1,0 +1,61 @@
+"""Open-ended questions answered by a word of a vocabulary: MSVD-QA and MSRVTT-QA.
+
+An answer outside the vocabulary is -1 in the labels: it can only be missed, and stays in the denominator. The rows by first
+question word are an addition of this project, the reference prints the overall accuracy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stages.metrics.answers import asked, count, disagreement, percentages, read_answers, reported
+from stages.metrics.contract import Request, Scored, each_profile
+from stages.metrics.records import InputError, Records, read_json, read_table, read_text
+
+WORDS = ("what", "who", "how", "when", "where")
+OUTSIDE = -1
+
+
+def scorer(default: tuple[str, ...], *, unknown: bool) -> Callable[[Request], Scored]:
+    """The scorer of one benchmark. unknown: a prediction may be the class behind the vocabulary, which is never right."""
+    return lambda request: _score(request, default, unknown)
+
+
+def _score(request: Request, default: tuple[str, ...], unknown: bool) -> Scored:
+    """Accuracy over all questions and by their first word; the ids of answers and questions have to be the same."""
+    vocabulary = _vocabulary(request.files["answer_vocabulary"])
+    questions = _questions(request.files["questions"])
+    keys = [row["id"] for row in questions.rows]
+    answers = read_answers(request.files["predictions"], least=0, most=len(vocabulary) - (not unknown))
+    kept, skipped, warnings = asked(answers, keys, strict=request.strict, exact=True)
+    rows = {key: row for key, row in zip(keys, questions.rows, strict=True) if key in answers.values}
+    labels = {key: [vocabulary.get(row["answer"], OUTSIDE)] for key, row in rows.items()}
+    scored = Scored(n_scored=len(kept), n_skipped=skipped, warnings=warnings + disagreement(answers, labels, corrected=False))
+
+    def values(_profile: str, corrected: bool) -> dict[str, Any]:
+        if corrected:
+            disagreement(answers, labels, corrected=True)
+        words = count((row["question"].split(" ")[0].lower(), answers.right(key)) for key, row in rows.items())
+        total = [sum(answers.right(key) for key in kept), len(kept)]
+        numbers = percentages({"Acc": total, **{word: words[word] for word in WORDS if word in words}}, questions.path)
+        outside = sum(answers.values[key][1] == OUTSIDE for key in kept)
+        counts = {**{word: words[word] for word in WORDS if word in words}, "all": total}
+        return reported(numbers, counts=counts, out_of_vocabulary_answers=outside)
+
+    each_profile(request, default, scored, values)
+    return scored
+
+
+def _questions(path: Path) -> Records:
+    """The table of questions, separated by commas or, as published, by tabs."""
+    header = read_text(path).split("\n", 1)[0]
+    return read_table(path, ("id", "question", "answer"), delimiter="\t" if "\t" in header else ",", key="id")
+
+
+def _vocabulary(path: Path) -> dict[str, int]:
+    words = read_json(path)
+    if type(words) is not list or not words or not all(type(word) is str for word in words):
+        raise InputError(f"{path}: expected a JSON list of answers")
+    return {word: number for number, word in reversed(list(enumerate(words)))}
