@@ -1,7 +1,7 @@
 # doflow. `make help` lists the targets; nothing here needs a GPU or a network beyond the package registry.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint repro bench rehearse-charades lock
+.PHONY: help setup demo test test-faults audit licences lint repro bench rehearse-charades lock
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -36,6 +36,7 @@ $(VENV)/.ready: requirements.lock
 	  $(BIN)/python -m pip install --quiet torch==$(TORCH)+cpu 2>/dev/null || $(BIN)/python -m pip install --quiet torch==$(TORCH); \
 	fi
 	$(BIN)/python -m pip install --quiet -r requirements.lock
+	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m stages.commands "$$@"\n' > $(BIN)/doflow && chmod +x $(BIN)/doflow
 	@touch $@
 
 demo: setup  ## The planted world through every stage to data/reports/demo/index.html
@@ -44,6 +45,15 @@ demo: setup  ## The planted world through every stage to data/reports/demo/index
 
 test: setup lint  ## Lint, types and all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-faults: setup  ## Faults in their long form: 10,000 hostile files per parser, 200 kills (an hour or more)
+	DOFLOW_FAULT_INPUTS=$${DOFLOW_FAULT_INPUTS:-10000} DOFLOW_FAULT_KILLS=$${DOFLOW_FAULT_KILLS:-200} $(BIN)/python -m pytest tests/faults
+
+audit: setup  ## Known weaknesses of the dependencies (pip-audit, in an environment of its own)
+	$(BIN)/python -m tests.dependencies audit
+
+licences: setup  ## Licences of the dependencies, one line each
+	$(BIN)/python -m tests.dependencies licences
 
 lint: setup  ## Formatting, lint and types alone
 	ruff format --check .

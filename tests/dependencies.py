@@ -1,0 +1,81 @@
+"""What the locked dependencies are under, and what is known against them.
+
+    python -m tests.dependencies licences     one line each: name, version, licence as the package itself states it
+    python -m tests.dependencies audit        pip-audit (in an environment of its own, made for the occasion) on requirements.lock
+
+exit code of audit    0: nothing known, or the database of advisories is out of reach (said)    1: something is known
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
+CLASSIFIER = "License :: "
+UNREACHABLE = re.compile(r"ConnectionError|ServiceError|Failed to connect|Max retries|Name or service|timed out|resolve", re.I)
+
+
+def locked() -> dict[str, str]:
+    """Name -> version of every dependency."""
+    lines = LOCK.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+
+
+def licence(name: str) -> str:
+    """As the installed package states it: its SPDX expression, its classifiers, or its licence field. "" if it states none."""
+    about = importlib.metadata.metadata(name)
+    if expression := about.get("License-Expression"):
+        return expression
+    stated = [line.rpartition(" :: ")[2] for line in about.get_all("Classifier") or () if line.startswith(CLASSIFIER)]
+    return "; ".join(stated) or (about.get("License") or "").split("\n", 1)[0][:60]
+
+
+def audit() -> int:
+    """Run pip-audit in a throw-away environment; its findings, or the reason why there are none."""
+    with tempfile.TemporaryDirectory() as folder:
+        venv.create(folder, with_pip=True)
+        python = Path(folder) / "bin" / "python"
+        made = _run(str(python), "-m", "pip", "install", "--quiet", "pip-audit")
+        if made.returncode:
+            print(f"skipped: pip-audit cannot be installed: {made.stderr.strip()[-300:]}")
+            return 0
+        found = _run(str(python), "-m", "pip_audit", "--no-deps", "--disable-pip", "--requirement", str(LOCK), "--timeout", "20")
+    said = found.stdout + found.stderr
+    if found.returncode and "Found " not in said and UNREACHABLE.search(said):
+        print(f"skipped: the database of advisories is out of reach: {said.strip().splitlines()[-1][:300]}")
+        return 0
+    unknown = said.count("could not be audited")
+    if not found.returncode and unknown > len(locked()) / 2:  # a mirror of the registry that has no advisories: no all-clear
+        print(
+            f"skipped: the database of advisories is out of reach: it knows {len(locked()) - unknown} of {len(locked())} packages"
+        )
+        return 0
+    print(said)
+    return found.returncode
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+
+def main() -> int:
+    """Command line."""
+    match sys.argv[1:]:
+        case ["audit"]:
+            return audit()
+        case ["licences"]:
+            for name, version in locked().items():
+                print(f"{name:<32} {version:<20} {licence(name)}")
+            return 0
+    print(__doc__)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
