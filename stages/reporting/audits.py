@@ -205,6 +205,16 @@ def charts(page: AuditPage) -> dict[str, Any]:
     return drawn | {"over": labels.visible(page.sweep.over) if page.sweep else None}
 
 
+def gains(pages: Sequence[AuditPage]) -> list[dict[str, Any]]:
+    """The gain of the full method in every audit, by its headline measure."""
+    found = ((page, page.headline("gain", page.full)) for page in pages)
+    return [
+        _point(one) | {"variant": labels.visible(f"{page.audit}, {one.measure}")}
+        for page, one in found
+        if one and one.value is not None
+    ]
+
+
 def _charts(page: AuditPage, measure: str) -> dict[str, Any]:
     effects = [one for one in page.effects if one.measure == measure and one.value is not None]
     points = [(x, one) for x, one in page.sweep.points if one.measure == measure and one.value is not None] if page.sweep else []

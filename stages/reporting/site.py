@@ -43,6 +43,7 @@ def render(report: Report, pages: Sequence[RunPage], audited: Sequence[AuditPage
         "number": labels.number,
         "difference": labels.difference,
         "metric": labels.metric,
+        "breakable": breakable,
         "json_data": json_data,
         "provenance": provenance,
     }
@@ -70,6 +71,11 @@ def render(report: Report, pages: Sequence[RunPage], audited: Sequence[AuditPage
         licences=[(name, _read(HERE / "vendor" / f"{name}.LICENSE")) for name in LIBRARIES],
     )
     return str(html)
+
+
+def breakable(name: str) -> Markup:
+    """A name as text that may go on in a new line behind each underscore."""
+    return Markup("_<wbr>").join(labels.visible(name).split("_"))  # what is joined is escaped
 
 
 def json_data(value: Any) -> Markup:

@@ -17,7 +17,7 @@ const audits = (() => {
     return Plot.plot({
       ...COMMON, width, height: 40 + variants.length * (10 + 15 * present.length), marginLeft: room, marginRight: 20, marginTop: 4, marginBottom: 28,
       ariaLabel: "Level of every variant by split", ariaDescription: points.map((point) => `${point.variant}, ${point.split}: ${format(point.value)}${between(point)}`).join("; "),
-      x: { label: null, grid: true, nice: true, tickSpacing: 50 },
+      x: { label: null, grid: true, nice: true, tickSpacing: 70 },
       y: { axis: null, domain: present, padding: 0.2, type: "band" },
       fy: { label: null, domain: variants, axis: "left", tickFormat: labelled(room), padding: 0.12 },
       symbol: { type: "identity" },
@@ -36,7 +36,7 @@ const audits = (() => {
     return Plot.plot({
       ...COMMON, width, height: 36 + 28 * points.length, marginLeft: room, marginRight: 56, marginTop: 4, marginBottom: 28,
       ariaLabel: head, ariaDescription: points.map((point) => `${point.variant}: ${format(point.value)}${between(point)}`).join("; "),
-      x: { label: null, grid: true, nice: true, zero: true, tickSpacing: 50 },
+      x: { label: null, grid: true, nice: true, zero: true, tickSpacing: 70 },
       y: { label: null, domain: names, tickSize: 0, tickFormat: labelled(room), padding: 0.4 },
       marks: [
         Plot.ruleX([0], { stroke: "var(--text)" }),
@@ -101,12 +101,17 @@ const audits = (() => {
 
   function show(place, data) {
     const shown = node("div", {});
-    const select = node("select", {}, ...data.measures.map((one, n) => node("option", { value: String(n) }, one.measure)));
+    const select = node("select", { "aria-label": "measure" }, ...data.measures.map((one, n) => node("option", { value: String(n) }, one.measure)));
     select.addEventListener("change", () => { shown.replaceChildren(); drawn(shown, data, data.measures[Number(select.value)]); });
     if (data.measures.length > 1) place.append(node("div", { class: "tools pick" }, node("label", {}, "measure", select)));
     place.append(shown);
     drawn(shown, data, data.measures[0]);
   }
 
-  return { show };
+  function gains(place, points) {
+    place.append(node("h2", {}, "Gains"));
+    card(place, "Gain of every method's intervention on the split without the bias, in points", (width) => forest(width, points, "Gain of every audit"));
+  }
+
+  return { show, gains };
 })();

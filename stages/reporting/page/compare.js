@@ -9,7 +9,7 @@ const compare = (() => {
   let asked = null; // the run whose page led here
   let pick = null;
 
-  const named = (label, select) => node("label", {}, label, select);
+  const named = (label, select) => { select.setAttribute("aria-label", label); return node("label", {}, label, select); };
   const options = (names) => names.map((name, n) => node("option", { value: String(n) }, name));
 
   // Queries that both runs have a number for.
@@ -82,7 +82,9 @@ const compare = (() => {
       node("li", {}, node("i", { class: "swatch", style: `--key:var(${colour})`, "aria-hidden": "true" }), text)));
     place.replaceChildren(
       node("ul", { class: "tiles", "aria-label": "In short" }, tile(count(RESULTS[0]), `won by ${one.run}`), tile(count(RESULTS[1]), `won by ${other.run}`), tile(count(RESULTS[2]), "alike"), tile(`${mean > 0 ? "+" : ""}${format(mean)}`, "mean difference, second minus first")),
+      node("h2", {}, "Wins and losses"),
       node("div", { class: "multiples broad compared" }, node("div", { class: "card" }, node("h3", {}, `${measure}: wins by split`), key, chart), node("div", { class: "card" }, node("h3", {}, "How far apart, where not alike"), lower)),
+      node("h2", {}, "Every query"),
       table,
     );
     responsive(chart, (width) => balance(width, list, splits, [one.run, other.run]));

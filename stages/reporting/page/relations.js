@@ -41,7 +41,7 @@ const relations = (() => {
     const sides = [["True relations", truth, "truth", found], ["Predicted relations, the surest first", predicted, "predicted", hit]].filter(([, list]) => list.length);
     const places = sides.map(() => node("div", { class: "chart" }));
     const parts = [spans.legend([["swatch", "truth", "true, and found"], ["outline", "truth", "true, but missed"], ["swatch", "predicted", "predicted, a hit"], ["outline", "predicted", "predicted, a miss"]])];
-    sides.forEach(([name, list, , mark], n) => parts.push(node("h4", {}, name), places[n], node("details", {}, node("summary", {}, "As a list"), listed(query, list, name, mark))));
+    sides.forEach(([name, list, , mark], n) => parts.push(node("h3", {}, name), places[n], node("details", {}, node("summary", {}, "As a list"), listed(query, list, name, mark))));
     return {
       parts,
       draw() {

@@ -13,6 +13,7 @@
       const kind = place.dataset.chart;
       if (kind === "queries") queries.show(place, data, read(place.dataset.splits).bars.splits);
       else if (kind === "overview") charts.overview(place, data);
+      else if (kind === "gains") audits.gains(place, data);
       else if (kind === "audit") audits.show(place, data);
       else if (kind === "compare") compare.show(place, data);
       else charts[kind](place, data[kind]);
