@@ -1,7 +1,8 @@
 """How well a Stanza package parses a treebank, by the CoNLL 2018 scorer that Stanza uses.
 
 Four times, with more and more given: `raw` from the text alone, a paragraph per document; `split` from the text, a paragraph per
-sentence, as the questions of a data set come; `tokens` with the treebank's words; `tags` with its tags and lemmas too. F1 in percent; UAS and LAS leave nothing out, punctuation counts.
+sentence, as the questions of a data set come; `tokens` with the treebank's words; `tags` with its tags and lemmas too. Figures
+are F1 in percent; UAS and LAS leave nothing out, punctuation counts.
 """
 
 from __future__ import annotations
