@@ -66,6 +66,7 @@ class Config:
     sigma: float  # of the noise
     score_over: Literal["words", "items"] = "words"  # what the selecting attention is normalised over
     distinct: bool = False  # select items by their best word, so that none is taken twice
+    candidate_vector: Literal["first", "mean"] = "first"  # the first token of a candidate, or the mean where none sums it up
     frame_choice: Choice = "adaptive"  # the ablations: evenly spread frames, or any
     object_choice: Choice = "adaptive"
     soft_evaluation: bool = False  # without draws select under noise of a fixed seed: released, except NExT-QA, unless hard_eval
@@ -266,11 +267,18 @@ class Model(Method):
         memory = self.encoder(torch.cat((joined, words.to(joined.dtype)), dim=1), mask, places)  # (B, K + L, D)
         if self.config.answers is None:
             assert batch.candidates is not None
-            asked = batch.candidates[:, :, 0]  # (B, M, D): the first token stands for the whole
+            asked = self.candidate_vectors(batch.candidates, batch.candidates_mask)
         else:
             asked = masked_mean(words, word_mask)[:, None]
         queries, _ = self.answer_decoder(asked.to(memory.dtype), None, memory, mask)
         return joined, memory, queries
+
+    def candidate_vectors(self, candidates: Tensor, mask: Tensor | None) -> Tensor:
+        """candidates (B, M, L', D), mask (B, M, L') -> (B, M, D)."""
+        if self.config.candidate_vector == "first":
+            return candidates[:, :, 0]
+        assert mask is not None
+        return masked_mean(candidates.flatten(end_dim=1), mask.flatten(end_dim=1)).unflatten(0, candidates.shape[:2])
 
     def losses(self, output: Output, batch: Questions) -> dict[str, Tensor]:
         """ce, which is also the total. Samples with answer -1 are left out."""

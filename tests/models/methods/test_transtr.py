@@ -15,7 +15,15 @@ from tests.models.questions import close, select
 D, OBJECT, FRAMES, OBJECTS, WORDS, MOST = 8, 11, (5, 2, 4), 4, (4, 1, 3), 5
 WIDTHS = {"video": D, "query": D, "objects": OBJECT}
 K, J, S = 3, 2, 20
-OPTIONS = [{}, {"score_over": "items"}, {"distinct": True}, {"score_over": "items", "distinct": True}, {"answers": 6}]
+OPTIONS = [
+    {},
+    {"candidate_vector": "mean"},
+    {"frame_choice": "uniform", "object_choice": "uniform"},
+    {"score_over": "items"},
+    {"distinct": True},
+    {"score_over": "items", "distinct": True},
+    {"answers": 6},
+]
 
 
 def config(numerics="corrected", **changes) -> Config:
