@@ -100,16 +100,19 @@ def kind_of(stage: str) -> str:
 class Workspace:
     """The DVC workspace of the current folder, through a process that stays open (pipelines/reproducer.py)."""
 
-    def __init__(self, process: subprocess.Popen[bytes], token: str) -> None:
-        self._process = process
+    def __init__(self, process: subprocess.Popen[bytes], token: str, share: bool) -> None:
+        self._process, self._share = process, share
         self._token = token
         assert process.stdout is not None
         self._lines = lines(process.stdout)
         self.graph = self.read_graph()
 
     @classmethod
-    def open(cls) -> Self:
-        """Start the process. Raises StageFailedError if the folder is no DVC workspace."""
+    def open(cls, *, share: bool = False) -> Self:
+        """Start the process. `share`: take from and give to the default DVC remote, stage by stage.
+
+        Raises StageFailedError if the folder is no DVC workspace.
+        """
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1"}
         # Prefect puts the folder of a flow on the path, and there `dvc` is the file that you are reading
         paths = environment.pop("PYTHONPATH", "").split(os.pathsep)
@@ -125,7 +128,7 @@ class Workspace:
         )
         token = secrets.token_hex(16)
         _write(process, token)
-        return cls(process, token)
+        return cls(process, token, share)
 
     def __enter__(self) -> Self:
         return self
@@ -170,10 +173,14 @@ class Workspace:
             tail.append(line)
             log(line)
 
-        reply = self._ask({"do": "repro", "stage": stage}, hear)
+        reply = self._ask({"do": "repro", "stage": stage, "share": self._share}, hear)
         if "error" in reply:
             quoted = "\n".join(f"    {line}" for line in tail)
             raise StageFailedError(f"{stage}: {reply['error']}\n{quoted}\nAlone: dvc repro {stage}", reply["exit"])
+        if ran and self._share:
+            pushed = self._ask({"do": "push", "stage": stage}, log)
+            if "error" in pushed:
+                raise StageFailedError(f"{stage}: it ran, but the DVC remote did not take it: {pushed['error']}", TRY_AGAIN)
         if ran:
             return "ran"
         return "restored" if reply["changed"] else "unchanged"

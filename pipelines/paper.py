@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from prefect import flow
 
+from pipelines.code import at_commit
 from pipelines.dvc import Workspace, bring_up_to_date
 from pipelines.results import publish
 
 
 @flow(name="paper", log_prints=True)
-def paper(method: str, report: str | None = None) -> None:
+def paper(method: str, report: str | None = None, commit: str | None = None, share: bool = False) -> None:
     """Train and evaluate all runs of a method. Which runs these are, dvc.yaml knows: their training reads the method's file.
 
     Args:
         method: File name in models/methods without its ending, e.g. "causalvtg".
         report: Entry of `reports` to bring up to date afterwards. None: pages stay.
+        commit: Git commit at which to work; it is checked out in the workspace first. None: the code as it is there.
+        share: Take finished stages from the default DVC remote and give it those that ran here, for several machines.
     """
-    with Workspace.open() as workspace:
+    at_commit(commit)
+    with Workspace.open(share=share) as workspace:
         trainings = workspace.graph.reading(f"models/methods/{method}.py", kind="train")
         if not trainings:
             raise LookupError(f"no run of params.yaml trains models/methods/{method}.py")

@@ -5,7 +5,9 @@ talks to it: one JSON request per line on standard input, its answer on a line o
 the first line of input has set. Everything else on standard output and error is the log of the stage at work.
 
     {"do": "graph"}                          -> {"stages": [{"name", "upstream", "deps", "outs", "metrics"}, ...]}, upstream first
-    {"do": "repro", "stage": "train@x"}      -> {"changed": bool}     like `dvc repro --single-item`
+    {"do": "repro", "stage": "train@x", "share": bool}    -> {"changed": bool}     like `dvc repro --single-item`; share: what
+                                                             another machine has pushed is restored, as with `--pull`
+    {"do": "push", "stage": "train@x"}       -> {"pushed": number of files}        like `dvc push --run-cache train@x`
     any failure                              -> {"error": text, "exit": exit code of the stage's command, or null}
 
 When its input ends, the flow is gone: it ends the command at work and itself, so that no training is left behind.
@@ -45,16 +47,29 @@ def graph(repo: Repo) -> dict[str, Any]:
     }
 
 
-def repro(repo: Repo, stage: str) -> dict[str, Any]:
-    """Bring one stage up to date; what it depends on must be."""
-    return {"changed": bool(repo.reproduce(stage, single_item=True))}
+def repro(repo: Repo, stage: str, share: bool) -> dict[str, Any]:
+    """Bring one stage up to date; what it depends on must be. `share`: look first whether another machine has done it."""
+    if share:
+        repo.stage_cache.pull(None)
+    return {"changed": bool(repo.reproduce(stage, single_item=True, pull=share))}
+
+
+def push(repo: Repo, stage: str) -> dict[str, Any]:
+    """Give the default remote what a stage made, and the record of its run, so that other machines need not run it."""
+    return {"pushed": repo.push(targets=[stage], run_cache=True)}
 
 
 def answer(request: dict[str, Any]) -> dict[str, Any]:
     """The answer to one request. The workspace is opened anew: dvc.yaml or params.yaml may have been edited meanwhile."""
     try:
         with Repo() as repo:
-            return graph(repo) if request["do"] == "graph" else repro(repo, request["stage"])
+            match request["do"]:
+                case "graph":
+                    return graph(repo)
+                case "push":
+                    return push(repo, request["stage"])
+                case _:
+                    return repro(repo, request["stage"], request["share"])
     except DvcException as error:
         said = list(_messages(error))
         exits = [int(code) for text in said for code in re.findall(r"exited with (-?\d+)$", text)]

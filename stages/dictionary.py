@@ -143,7 +143,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         settings = lookup(load_params(args.params, methods=False).dictionaries, args.name, "dictionaries")
         build(settings, samples=args.samples, features=args.features, raw=args.raw, out=args.out)
-    except (ParamsError, DictionaryError, ClusteringError, StoreError, DatasetError) as error:
+    except (ParamsError, DictionaryError, ClusteringError, StoreError, DatasetError, OSError) as error:
         parser.exit(2, f"{type(error).__name__}: {error}\n")
 
 

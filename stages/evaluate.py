@@ -189,6 +189,7 @@ def main(argv: list[str] | None = None) -> int:
         InputError,
         EncoderError,
         LookupError,
+        OSError,
     ) as error:
         print(f"stages.evaluate: {error}", file=sys.stderr)
         return 2

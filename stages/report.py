@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         check_complete([page.audit for page in audits], audited, args.pages / "audits", "audit")
         if not pages and not audits:
             raise ReportError(f"{args.pages}: params.yaml has neither a run nor an audit with report: {args.name}; name one")
-    except (ParamsError, ReportError) as error:
+    except (ParamsError, ReportError, OSError) as error:
         print(f"stages.report: {error}", file=sys.stderr)
         return 1
     print(write_page(report, pages, args.out, audits))

@@ -147,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             pairs = pairs_of_samples(args.samples, settings.splits)
         build(settings, pairs, encoder=args.raw / settings.encoder, out=args.out)
-    except (ParamsError, DatasetError, QuestionsError, ModelsError, EncoderError, ClusteringError) as error:
+    except (ParamsError, DatasetError, QuestionsError, ModelsError, EncoderError, ClusteringError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 0

@@ -52,7 +52,7 @@ from stages.training.tokenising import EncoderError
 
 KNOWN_ERRORS = (
     ParamsError, DatasetError, StoreError, DictionaryError, RunError, ResumeError, TargetError, TrainingError, PredictionError,
-    VocabularyError, EncoderError,
+    VocabularyError, EncoderError, OSError,
 )  # fmt: skip
 
 log = logging.getLogger(__name__)

@@ -100,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = lookup(load_params(args.params, methods=False).vocabularies, args.name, "vocabularies")
         left_out = build(settings, samples=args.samples, raw=args.raw, out=args.out)
-    except (ParamsError, DatasetError, VocabularyError, WordVectorError, LookupError) as error:
+    except (ParamsError, DatasetError, VocabularyError, WordVectorError, LookupError, OSError) as error:
         print(f"stages.vocabulary: {error}", file=sys.stderr)
         return 2
     for split, count in left_out.items():

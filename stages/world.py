@@ -151,7 +151,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         world = lookup(load_params(args.params, methods=False).worlds, args.name, "worlds")
         build(args.name, world, args.out, args.annotations)
-    except (ParamsError, WorldError) as error:
+    except (ParamsError, WorldError, OSError) as error:
         parser.exit(2, f"{type(error).__name__}: {error}\n")
 
 

@@ -1,0 +1,201 @@
+"""Two workers with a workspace each, one DVC remote: work is shared, a lost worker's part is taken over, cancelling is clean."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from tests.pipelines import prefect_server, small_workspace
+
+pytestmark = pytest.mark.slow
+
+# the training of a run named in the file `slow` waits for a minute: time enough to lose the worker or to cancel
+SLOW = """
+import pathlib, sys, time
+if pathlib.Path("slow").exists() and pathlib.Path("slow").read_text() == sys.argv[1]:
+    pathlib.Path("data/runs").mkdir(parents=True, exist_ok=True)
+    pathlib.Path(f"data/runs/{sys.argv[1]}.partial").write_text("half")
+    print("half way", flush=True)
+    time.sleep(300)
+"""
+
+
+def git(folder, *arguments):
+    named = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    return subprocess.run(["git", *named, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    """The repository that both workers clone, with a folder as its remote; its first commit trains, its second trains better."""
+    base = tmp_path_factory.mktemp("lab")
+    folder = small_workspace.make(base / "origin")
+    (folder / "train.py").write_text(SLOW + small_workspace.TRAIN)
+    small_workspace.dvc(folder, "remote", "add", "-d", "lab", str(base / "remote"))
+    small_workspace.dvc(folder, "config", "core.no_scm", "false")
+    (folder / ".gitignore").write_text("/.dvc/cache/\n/.dvc/tmp/\n/data/\n__pycache__/\nslow\n*.log\n")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "First")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, origin):
+    """A server, and two clones in which workers may start."""
+    with prefect_server.server(tmp_path_factory.mktemp("prefect") / "home") as server:
+        clones = []
+        for name in ("a", "b"):
+            git(origin.parent, "clone", "--quiet", str(origin), name)
+            clones.append(origin.parent / name)
+        for pool in ("cpu", "gpu"):
+            assert server.command(origin, "work-pool", "create", pool, "--type", "process").returncode == 0
+        assert server.command(origin, "deploy", "--all").returncode == 0
+        yield server, *clones
+
+
+def worker(server, folder):
+    return prefect_server.process(folder, "worker.log", server, "worker", "start", "--pool", "gpu", "--limit", "1")
+
+
+def submit(server, folder, runs, **more):
+    parameters = {"runs": runs, "share": True, **more}
+    started = server.command(folder, "deployment", "run", "experiment/gpu", "--params", json.dumps(parameters))
+    assert started.returncode == 0, started.stdout + started.stderr
+    return server.ask("/flow_runs/filter", {"sort": "EXPECTED_START_TIME_DESC", "limit": 1})[0]["id"]
+
+
+def wait(what, message, seconds=240):
+    until = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < until, message()
+        time.sleep(0.5)
+    return found
+
+
+def ended(server, run):
+    def state():
+        (found,) = server.ask("/flow_runs/filter", {"flow_runs": {"id": {"any_": [run]}}})
+        return found if found["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED") else None
+
+    return wait(state, lambda: f"run {run} did not end")
+
+
+def complete(server, run):
+    found = ended(server, run)
+    assert found["state_type"] == "COMPLETED", found["state"]["message"]
+
+
+def outcomes(server, run):
+    return {task["name"]: task["state_name"] for task in server.tasks(run)}
+
+
+def inside(folder):
+    """Processes that work in the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder.resolve()) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def lose(folder):
+    """The machine is gone: every process of the workspace at once, no goodbye."""
+    for process in inside(folder):
+        try:
+            os.kill(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def half_way(folder):
+    wait((folder / "data/runs/two.partial").exists, lambda: (folder / "worker.log").read_text()[-3000:])
+
+
+def test_what_one_worker_ran_the_other_takes_from_the_remote_and_a_lost_worker_is_replaced(lab):
+    server, a, b = lab
+    with ExitStack() as stack:
+        stack.enter_context(worker(server, a))
+        first = submit(server, a, ["one"])
+        complete(server, first)
+        assert set(outcomes(server, first).values()) == {"Ran"}
+
+        (a / "slow").write_text("two")
+        lost = submit(server, a, ["two"])
+        half_way(a)
+        lose(a)
+    assert inside(a) == []
+    assert server.command(b, "flow-run", "cancel", lost).returncode == 0  # nobody else knows that it is lost
+
+    with worker(server, b):
+        again = submit(server, b, ["one", "two"])
+        complete(server, again)
+    found = outcomes(server, again)
+    assert {name for name, state in found.items() if state == "Ran"} == {"fetch@small", "train@two", "evaluate@two"}
+    assert found["train@one"] == found["consolidate@small"] == "Cached"
+    assert (b / "data/runs/two").read_text() == "two"
+
+
+def test_cancelling_leaves_no_process_and_the_next_run_completes(lab):
+    server, _, b = lab
+    (b / "slow").write_text("two")
+    (b / "data/runs/two.partial").unlink(missing_ok=True)
+    code = (b / "train.py").read_text()
+    (b / "train.py").write_text(code + "\n# another edition\n")
+    with worker(server, b):
+        quiet = {process.pid for process in wait(lambda: inside(b), lambda: "no worker")}
+        run = submit(server, b, ["two"])
+        half_way(b)
+        assert server.command(b, "flow-run", "cancel", run).returncode == 0
+        assert ended(server, run)["state_type"] == "CANCELLED"
+
+        def left():
+            return [process for process in inside(b) if process.pid not in quiet and "worker" not in process.cmdline()]
+
+        wait(lambda: not left(), lambda: f"still there: {[process.cmdline() for process in left()]}", 60)
+        (b / "slow").unlink()
+        again = submit(server, b, ["two"])
+        complete(server, again)
+    (b / "train.py").write_text(code)
+    assert outcomes(server, again)["train@two"] == "Ran"
+
+
+def test_a_run_takes_the_code_at_its_commit(lab, origin):
+    server, _, b = lab
+    old = git(origin, "rev-parse", "HEAD")
+    (origin / "evaluate.py").write_text(small_workspace.EVALUATE.replace("51.5", "61.5"))
+    git(origin, "commit", "--quiet", "-am", "A better second")
+    new = git(origin, "rev-parse", "HEAD")
+    values = []
+    with worker(server, b):
+        for commit in (new, old):
+            run = submit(server, b, ["one"], commit=commit)
+            complete(server, run)
+            values.append(json.loads((b / "data/results/one.json").read_text())["iid"]["mAP"])
+        unknown = ended(server, submit(server, b, ["one"], commit="0" * 40))
+    assert values == [61.5, 51.5]
+    assert unknown["state_type"] == "FAILED"
+    assert "git checkout" in unknown["state"]["message"]
+
+
+def test_the_pool_of_gpus_runs_no_more_than_it_has(lab):
+    """Two workers, one GPU in all: the second run waits."""
+    server, a, b = lab
+    assert server.command(b, "work-pool", "set-concurrency-limit", "gpu", "1").returncode == 0
+    (a / "slow").unlink(missing_ok=True)
+    with worker(server, a), worker(server, b):
+        runs = [submit(server, b, ["one"]) for _ in range(2)]
+        found = [ended(server, run) for run in runs]
+    assert [run["state_type"] for run in found] == ["COMPLETED"] * 2
+    first, second = sorted(found, key=lambda run: run["start_time"])
+    assert second["start_time"] >= first["end_time"]
