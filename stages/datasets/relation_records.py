@@ -93,9 +93,8 @@ class _Fields:
         if key not in record:
             raise DatasetError(f"{at}: missing; expected {expected}; fetch the file again")
         value = record[key]
-        if not isinstance(value, kind) or isinstance(value, bool) or (
-            isinstance(value, int | float) and not abs(value) < BEYOND  # NaN and infinities are not below anything
-        ):
+        far = isinstance(value, int | float) and not abs(value) < BEYOND  # NaN and infinities are not below anything
+        if not isinstance(value, kind) or isinstance(value, bool) or far:
             raise DatasetError(f"{at}: expected {expected}, got {shown(value)}; correct the record")
         return value
 
