@@ -117,3 +117,13 @@ def test_the_provenance_says_how_it_was_made(work, tmp_path):
     assert about["k"] == 4
     assert about["stores"] == {"clip": "recipe of clip", "slowfast": "recipe of slowfast"}
     assert str(tmp_path) not in json.dumps(about)
+
+
+def test_over_frames_every_training_frame_is_a_row_as_published(work, tmp_path):
+    found = build(work, tmp_path / "d.npz", over="frames", k=1)
+    trained = [f"train_{video:03d}" for video in range(24) if not held_out(f"train_{video:03d}")]
+    stores = [FeatureStore.open(work.features / f"{name}.zarr") for name in ("clip", "slowfast")]
+    rows = np.concatenate([np.concatenate([store.rows(item) for store in stores], axis=1) for item in trained])
+    assert found["counts"].tolist() == [len(rows)]
+    np.testing.assert_allclose(found["centres"][0], rows.mean(axis=0), atol=0.1)  # mini-batches see a part of them
+    np.testing.assert_array_equal(read_rows(tmp_path / "d.npz"), found["centres"])

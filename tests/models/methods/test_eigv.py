@@ -165,3 +165,21 @@ def test_training_without_a_bank_says_what_is_missing():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         config(**wrong)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_unmixed_training_is_cross_entropy_over_the_own_candidates(backbone):
+    """Every candidate is then met twice, which adds a constant."""
+    plain, unmixed = model(config(backbone, grounding=False)), model(config(backbone, mix=False, w_nce=0.0))
+    plain.load_state_dict({key: value for key, value in unmixed.state_dict().items() if key in plain.state_dict()})
+    batch = questions()
+    draws = drawn(unmixed, batch)
+    assert (float(draws.causal), float(draws.environment), draws.partner.tolist()) == (1, 1, list(range(len(batch))))
+    expected = plain.losses(plain(batch, None), batch)["total"] + torch.tensor(2.0).log()
+    close(unmixed.losses(unmixed(batch, draws), batch)["xe"], expected)
+
+
+@pytest.mark.parametrize(("kind", "copies"), [("both", 2 * COPIES), ("clips", COPIES), ("questions", COPIES)])
+def test_each_kind_of_negative_can_be_left_out(kind, copies):
+    network, batch = model(config(contrast=kind)), questions()
+    assert network(batch, drawn(network, batch)).views.negatives.shape[1] == copies

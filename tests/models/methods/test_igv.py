@@ -162,3 +162,15 @@ def test_padded_pool_is_the_only_way_batch_partners_matter():
 def test_unknown_numerics_are_refused():
     with pytest.raises(ValueError, match="expected corrected or released, got 'both'"):
         config(numerics="both")
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_backbone_alone_answers_from_every_clip(backbone):
+    network, batch = model(config(backbone, grounding=False)), questions()
+    assert network.draw(batch, torch.Generator()) is None
+    output = network(batch, None)
+    assert network.losses(output, batch).keys() == {"ce", "total"}
+    for answer, count in zip(network.decode(output, batch), CLIPS, strict=True):
+        assert answer.chosen.tolist() == [True] * count
+        close(answer.weights, torch.full((count,), 1 / count))
+    assert not any(name.startswith("grounding") for name in network.state_dict())

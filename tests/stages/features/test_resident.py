@@ -183,3 +183,12 @@ def test_a_gpu_holds_the_same_values(budget, tmp_path):
         assert values.is_cuda
         assert torch.equal(values.cpu(), here.batch(ids)[0])
         assert torch.equal(mask.cpu(), here.batch(ids)[1])
+
+
+@pytest.mark.parametrize("budget", [10**9, 450 * 4, 0], ids=["fused", "published", "mapped"])
+def test_single_rows_are_those_of_the_items(budget, tmp_path):
+    _, _, stores = two_stores(tmp_path, (np.float16, np.float32))
+    fused = fuse(stores, budget, ids=["d", "a", "e"])
+    everything = torch.cat([fused.batch([item])[0][0].clone() for item in fused.ids])
+    rows = torch.tensor([[0, len(fused.starts)], [fused.rows - 1, 0]])
+    assert torch.equal(fused.take(rows), everything[rows])
