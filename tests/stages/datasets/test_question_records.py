@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from stages.datasets import causal_vidqa, msrvtt_qa, msvd_qa, nextgqa, nextqa
 from stages.datasets.frame_times import nextgqa_times
-from stages.datasets.json_records import json_object
+from stages.datasets.json_records import json_array, json_object
 from stages.datasets.samples import adapter_names, load_adapter, read_samples, write_samples
 from stages.datasets.schema import DatasetError, Quality, QuestionSample, published_file
+from stages.training.answer_vocabulary import build_answers
 
 HEADER = "video_id,frame_count,width,height,question,answer,qid,type,a0,a1,a2,a3,a4\n"
 ROW = "4882821564,2697,640,480,why did the boy pick up one present,unwrap it,{qid},CW,share,approach,unwrap it,play,gesture\n"
@@ -231,3 +232,12 @@ def test_the_published_frame_rates_of_star_are_read(shared_data, tmp_path):
     (tmp_path / "annotations").symlink_to(shared_data / "star")
     rates = json_object(published_file(tmp_path, "annotations/video_fps.json"))
     assert (len(rates), min(rates.values()), max(rates.values())) == (9848, 6.0, 120.0)
+
+
+@pytest.mark.shared
+def test_the_training_answers_of_msvd_are_the_published_vocabulary_with_its_coverage(shared_data, tmp_path):
+    (tmp_path / "annotations").symlink_to(shared_data / "msvd_qa")
+    answers = {split: [one.answer for one in read(msvd_qa, tmp_path, split)[0]] for split in ("train", "val", "test")}
+    vocabulary = build_answers(answers["train"], 1852)
+    assert list(vocabulary.texts) == json_array(published_file(tmp_path, "annotations/ans_word_1852.json"))
+    assert [round(vocabulary.coverage(answers[split]), 1) for split in answers] == [100.0, 93.2, 94.1]
