@@ -1,6 +1,6 @@
 """A plain transformer as backbone: words and clips each read by self-attention, then together.
 
-    q = layers(map w + p),   v = layers(map c + p),   |q|, |v| = pooled rows,   f = map [pooled layers [q; v], |q|, |v|]
+    q = layers(map w + p),   v = layers(map c + p),   |q|, |v| = pooled rows,   f = map [pooled layers [q; v], |q|, |v|, |q| |v|]
 
 The second backbone of the methods that go around one.   B batch, L words, T clips, D channels.  Masks: True = real.
 """
@@ -64,7 +64,7 @@ class TransformerBackbone(QuestionVideo):
         self.word, self.clip = nn.Linear(d_query, self.width), nn.Linear(d_video, self.width)
         self.question, self.video, self.both = (Stack(sizes) for _ in range(3))
         self.side = nn.Parameter(torch.zeros(2, self.width))  # tells words from clips
-        self.out = nn.Linear(3 * self.width, self.width)
+        self.out = nn.Linear(4 * self.width, self.width)
         self.drop = Dropout(sizes.dropout)
 
     def read(self, words: Tensor, mask: Tensor) -> Encoded:
@@ -85,4 +85,5 @@ class TransformerBackbone(QuestionVideo):
         """(B, D)."""
         rows = torch.cat((question.rows + self.side[0], video.rows + self.side[1]), dim=1)
         pooled = self.both(rows, torch.cat((question.mask, video.mask), dim=1))[1]
-        return self.out(torch.cat((pooled, question.summary, video.summary), dim=-1))
+        match = question.summary * video.summary  # candidates differ in what the video has of them
+        return self.out(torch.cat((pooled, question.summary, video.summary, match), dim=-1))
