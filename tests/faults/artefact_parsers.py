@@ -67,6 +67,8 @@ RECORD = {
     "seed": 1,
     "selection": None,
     "train": None,
+    "inputs": {},
+    "clips": None,
     "schema_version": runs.SCHEMA_VERSION,
 }
 MANIFEST = {

@@ -47,10 +47,10 @@ def test_stages_killed_at_random_end_in_the_same_bytes(undisturbed, capsys):
                 step.remove(undisturbed)
         step.finish(undisturbed)
         assert step.digest(undisturbed) == whole[step.name], f"{step.name} after {kills[step.name]} kills"
+        with capsys.disabled():
+            print(f"\n{sum(kills.values())} kills, the last ones in {step.name}: same bytes", flush=True)
         if sum(kills.values()) >= KILLS - IN_DVC:
             break
-    with capsys.disabled():
-        print(f"\n{sum(kills.values())} kills in stages: {kills}", flush=True)
 
 
 def test_dvc_killed_at_random_ends_in_the_same_lock(undisturbed, tmp_path, capsys):
