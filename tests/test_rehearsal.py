@@ -1,4 +1,4 @@
-"""Charades-STA's real annotations through every stage, with planted features from a real Hub on loopback."""
+"""Real annotations through every stage, with planted features from a real Hub on loopback."""
 
 import os
 import shutil
@@ -6,10 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from stages.params import load_params
 from tests import workspace
-from tests.rehearse import rehearse
+from tests.rehearse import TEMPLATES, rehearse
 
 ANNOTATIONS = Path(os.environ.get("DOFLOW_SHARED", workspace.ROOT.parent / "shared")) / "data" / "charades_sta"
+QUESTIONS = ANNOTATIONS.with_name("nextgqa")
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_rehearsal_names_one_data_set_and_one_run(template):
+    params = load_params(template)
+    assert (len(params.datasets), len(params.runs), list(params.worlds)) == (1, 1, ["rehearsal"])
 
 
 @pytest.mark.real
@@ -40,3 +48,13 @@ def test_lists_of_ccr_and_one_hdf5_file_go_through_every_stage(tmp_path):
     assert metrics["test.n_scored"] + metrics["test.n_dropped"] == 3158
     assert 0 < metrics["test.R@1,mIoU"] < 100
     assert metrics["test.R@5,IoU@0.3"] >= metrics["test.no_vote.R@1,IoU@0.3"]
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.skipif(not QUESTIONS.is_dir(), reason="no real annotation files: set DOFLOW_SHARED to the folder that has data/")
+def test_grounded_questions_with_graphs_and_a_text_encoder_go_through_every_stage(tmp_path):
+    metrics = rehearse("nextgqa", QUESTIONS, tmp_path / "work", epochs=1, videos=60)["metrics"]
+    assert metrics["test.n_scored"] + metrics["test.n_dropped"] == 5553
+    assert metrics["test.n_scored"] > 100
+    assert 0 <= metrics["test.Acc&GQA"] <= metrics["test.Acc&VQA"]

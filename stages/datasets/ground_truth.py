@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.datasets.schema import DatasetError, MomentSample
+from stages.datasets.schema import DatasetError, MomentSample, QuestionSample
 
 
 def is_labelled(samples: Iterable[MomentSample]) -> bool:
@@ -28,6 +28,12 @@ def ground_truth(samples: Iterable[MomentSample]) -> list[dict[str, Any]]:
     Raises DatasetError for a record without labels.
     """
     return [json.loads(_labelled(sample).published) for sample in samples]
+
+
+def published_windows(sample: QuestionSample) -> tuple[tuple[float, float], ...]:
+    """Evidence in seconds as it was published, where the record has it: neither clamped nor swapped. Else the sample's spans."""
+    location = json.loads(sample.published).get("location")
+    return tuple((start, end) for start, end in location) if location else sample.spans
 
 
 def fractions(samples: Sequence[MomentSample]) -> NDArray[np.float64]:

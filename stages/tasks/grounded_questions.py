@@ -26,6 +26,7 @@ from models.method import Method
 from stages.auditing.outcomes import Outcomes
 from stages.confounders.files import read_rows
 from stages.confounders.graph_files import read_graphs
+from stages.datasets.ground_truth import published_windows
 from stages.datasets.samples import read_samples, training_split
 from stages.datasets.schema import DatasetError, QuestionSample
 from stages.features.streams import Streams
@@ -197,7 +198,7 @@ def _pointed(samples: Sequence[QuestionSample], rows: Sequence[Record]) -> list[
     return [
         Pointed(
             key=sample.sample_id,
-            evidence=sample.spans,
+            evidence=published_windows(sample),
             right=bool(row["correct"]),
             moments={name: row[name] for name in ("pre_hoc", "post_hoc", "merge")},
         )
@@ -311,7 +312,9 @@ def _guesses(feed: GroundedFeed, training: Sequence[QuestionSample]) -> dict[str
     for name, by_type in (("most frequent answer", False), ("most frequent by type", True)):
         right = frequent(feed.samples, training, by_type=by_type)
         whole = [
-            Pointed(key=sample.sample_id, evidence=sample.spans, right=hit, moments={"post_hoc": (0.0, sample.duration)})
+            Pointed(
+                key=sample.sample_id, evidence=published_windows(sample), right=hit, moments={"post_hoc": (0.0, sample.duration)}
+            )
             for sample, hit in zip(feed.samples, right, strict=True)
             if sample.spans and sample.duration
         ]
@@ -337,7 +340,7 @@ def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:
     samples = {sample.sample_id: sample for sample in read_samples(data.samples, split, QuestionSample)}
     iou, iop = (np.full(len(records), np.nan) for _ in range(2))
     for place, row in enumerate(records):
-        if spans := samples[row["sample_id"]].spans:
+        if spans := published_windows(samples[row["sample_id"]]):
             pairs = [overlap(span, row["span"]) for span in spans]
             iou[place], iop[place] = (100 * max(0.0, *(pair[which] for pair in pairs)) for which in (0, 1))
     both = np.where(np.isnan(iop), np.nan, found.values["Acc"] * (iop >= 50))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stages.datasets import causal_vidqa, msrvtt_qa, msvd_qa, nextgqa, nextqa
 from stages.datasets.frame_times import nextgqa_times
+from stages.datasets.ground_truth import published_windows
 from stages.datasets.json_records import json_array, json_object
 from stages.datasets.samples import adapter_names, load_adapter, read_samples, write_samples
 from stages.datasets.schema import DatasetError, Quality, QuestionSample, published_file
@@ -86,6 +87,7 @@ def test_evidence_outside_the_video_is_clamped_and_what_nobody_asks_is_counted(r
     assert [one.spans for one in samples] == [((0.0, 5.0),), ((80.0, 90.0),), ()]
     assert counts["window_start_clamped"] == counts["window_end_clamped"] == counts["question_without_evidence"] == 1
     assert counts["evidence_video_without_question"] == counts["evidence_without_question"] == 1
+    assert [published_windows(one) for one in samples] == [((-0.1, 5),), ((80, 91.5),), ()]  # what scorers compare with
     assert samples[0].frame_times == tuple(nextgqa_times(540))  # computed, since none are published
     assert counts["frame_times_computed"] == 2
 
