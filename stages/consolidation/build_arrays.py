@@ -47,12 +47,13 @@ class Part:
 
 @dataclass
 class Found:
-    """Item -> number of rows, over all files; the items of every entry, file by file; types; counts of what is left out."""
+    """Item -> number of rows, over all files; the items of every entry, file by file; types; what is left out."""
 
     lengths: dict[str, int] = field(default_factory=dict)
     holders: list[list[tuple[str | None, ...]]] = field(default_factory=list)
     dtypes: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
+    empty: set[str] = field(default_factory=set)
 
 
 def build_arrays(
@@ -152,9 +153,9 @@ def _survey(parts: Sequence[Part], feature: Feature, annotations: Annotations, f
     if feature.extra == "error":
         faults.extend(Fault("extra", item) for item in sorted(extra))
     found.counts["extra"] = 0 if feature.extra == "store" else len(extra)
-    missing = sorted(wanted - found.lengths.keys())
-    found.counts["missing"] = len(missing) - found.counts["empty"]
-    if feature.missing == "error" and feature.empty == "error" and not faults:  # else most of them follow from those faults
+    missing = sorted(wanted - found.lengths.keys() - found.empty)
+    found.counts |= {"missing": len(missing), "empty": len(found.empty)}
+    if feature.missing == "error" and not faults:  # else most of them follow from those faults
         faults.extend(Fault("missing", item) for item in missing)
     return found
 
@@ -193,7 +194,7 @@ def _survey_rows(file: ArrayFile, rows: Sequence[Sequence[str]], feature: Featur
                 elif feature.empty == "error":
                     faults.add(Fault("empty", file.name, f"{item!r}: zeros only"))
                 else:
-                    found.counts["empty"] += 1
+                    found.empty.add(item)
 
 
 def _slices(file: ArrayFile, title: str) -> Iterator[tuple[int, NDArray[Any]]]:
