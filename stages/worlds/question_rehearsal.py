@@ -6,7 +6,8 @@
     published row         lift x_t, the lift of a width having orthonormal columns
 
 in_qt: frame t lies in the evidence of q; where none is published, in a quarter of the video drawn for q. So the words of a
-question find its frames, and the frames say its answer. Word vectors are those of the small text encoders too. Features stream out.
+question find its frames, and the frames say its answer. The small text encoders begin at the same word vectors. Features
+stream out.
 """
 
 from __future__ import annotations
