@@ -6,7 +6,7 @@ reads   data/runs/<run>/                       model.safetensors, config.json (h
 writes  data/results/<run>/metrics.json        flat dotted names, e.g. "iid.MR-full-mAP"; n_scored, n_dropped; data_digest
         data/results/<run>/predictions.jsonl   the first split in the benchmark's submission format
         data/results/<run>/splits/<split>.jsonl    every split; questions also as their benchmark's scorer reads them
-        data/results/<run>/plots/              recall.csv (R1 and R5 by IoU threshold), groups.csv (by length, by answerability),
+        data/results/<run>/plots/              recall.csv (R1 by IoU threshold, or by rank), groups.csv (by length, type, ...),
                                                history.csv (the training's, where DVC can draw it)
         data/pages/<report>/<run>.json         everything that a results page shows
 
@@ -124,7 +124,11 @@ def digests(run: Path, samples: Path, recipes: Mapping[str, str], splits: Sequen
 def write(
     results: Path, page_file: Path, splits: Sequence[Split], metrics: dict[str, Any], page: dict[str, Any], history: Path
 ) -> None:
-    """All files of the results; metrics.json last, so that a folder with it is complete. Imported weights have no history."""
+    """All files of the results; metrics.json last, so that a folder with it is complete. Imported weights have no history.
+
+    The plots are drawn from the same columns for every task: `R1` by `threshold`, and of the groups `value`, the first primary
+    metric that they have, or else their first number.
+    """
     (results / "metrics.json").unlink(missing_ok=True)
     shutil.rmtree(results / "splits", ignore_errors=True)
     write_jsonl(results / "predictions.jsonl", splits[0].predictions)
@@ -135,11 +139,18 @@ def write(
     scored = [split for split in splits if split.report]
     for name in ("recall", "groups"):
         rows = [{"split": split.name, **row} for split in scored for row in getattr(split.report, name)]
+        if name == "groups":
+            rows = [row | {"value": _headline(row, page["primary"])} for row in rows]
         write_beside(results / "plots" / f"{name}.csv", table(rows).encode())
     if history.is_file():
         write_beside(results / "plots" / HISTORY, history.read_bytes())
     write_json(page_file, page)
     write_json(results / "metrics.json", metrics)
+
+
+def _headline(row: Mapping[str, Any], primary: Sequence[str]) -> Any:
+    numbers = [name for name in row if name not in ("split", "group", "count")]
+    return next((row[name] for name in (*primary, *numbers) if name in row), None)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -101,9 +102,11 @@ def _number(cell: str) -> float | str | None:
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as CSV, columns in the order of their first appearance."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    return "".join(",".join(cells) + "\n" for cells in [columns, *([_cell(row.get(name)) for name in columns] for row in rows)])
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([columns, *([_cell(row.get(name)) for name in columns] for row in rows)])
+    return out.getvalue()
 
 
 def _cell(value: Any) -> str:
-    text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return f'"{text}"' if "," in text else text
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -28,7 +28,7 @@ from stages.metrics.report import Numbers, SplitReport
 from stages.params import Run
 from stages.predictions.guesses import frequent
 from stages.predictions.planted_truth import causal_objects, shortcut_answers
-from stages.predictions.questions import accuracy, examples, predict, published
+from stages.predictions.questions import BEST, accuracy, examples, predict, published
 from stages.predictions.settings import QuestionEvaluate
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
 from stages.training.answer_vocabulary import ANSWERS, AnswersError, AnswerVocabulary, build_answers, read_answers
@@ -293,7 +293,23 @@ def _report(
             return {}
         return quality([clips[0][place] for place in places], [clips[1][place] for place in places], "clip")
 
-    return SplitReport(metrics, [], groups(found, settings.convention, further)), trivial
+    return SplitReport(metrics, by_rank(predictions), groups(found, settings.convention, further)), trivial
+
+
+def by_rank(predictions: Sequence[Record]) -> list[dict[str, float]]:
+    """Percentage of questions whose right answer is among the k best, k = 1..5: `threshold` is k, `R1` the percentage."""
+    places = np.array([_place(row) for row in predictions])
+    most = max((len(row["scores"] if "scores" in row else row["best"]) for row in predictions), default=0)
+    return [{"threshold": float(k), "R1": 100 * float(np.mean(places < k))} for k in range(1, min(most, BEST) + 1)]
+
+
+def _place(row: Record) -> int:
+    """How many answers the method prefers to the right one; BEST if it is not among those that are known."""
+    if "scores" in row:
+        right = row["answer"]
+        return BEST if right < 0 else sum(score > row["scores"][right] for score in row["scores"])
+    texts = [text for text, _ in row["best"]]
+    return texts.index(row["answer_text"]) if row["answer_text"] in texts else BEST
 
 
 def rationales(

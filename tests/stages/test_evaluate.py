@@ -103,6 +103,7 @@ def test_plots_are_tables_that_dvc_reads(done):
     groups = (done / "results/plots/groups.csv").read_text()
     assert groups.startswith("split,group,count,")
     assert '"unanswerable, hard"' in groups
+    assert ",value" in groups.splitlines()[0]
 
 
 def test_a_second_evaluation_writes_the_same_bytes(made, done, tmp_path):

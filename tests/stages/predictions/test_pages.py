@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.predictions.pages import query_numbers
+from stages.predictions.pages import query_numbers, table
 from tests.stages import asked
 from tests.stages.predictions.sample import sample
 
@@ -17,3 +17,8 @@ def test_numbers_of_queries_stand_beside_their_texts_and_nan_is_null():
 def test_questions_are_told_by_their_question():
     one = asked.sample(0, options=True, split="iid")
     assert query_numbers([one.sample_id], {}, [one])["queries"] == [one.question]
+
+
+def test_tables_quote_names_and_texts_with_commas():
+    rows = [{"split": "iid", "R@1,mIoU": 12.5}, {"split": "a, b", "further": None}]
+    assert table(rows) == 'split,"R@1,mIoU",further\niid,12.5,\n"a, b",,\n'

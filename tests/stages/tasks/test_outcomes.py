@@ -11,6 +11,7 @@ import pytest
 from stages.datasets.schema import MomentSample, QuestionSample
 from stages.datasets.tables import TABLES, write_table
 from stages.tasks import grounded_questions, moments, questions, weak_moments
+from stages.tasks.questions import by_rank
 from stages.tasks.task import Data
 from tests.stages import asked
 
@@ -117,3 +118,14 @@ def test_a_grounded_answer_needs_half_of_its_moment_inside_the_evidence(three):
     assert found.values["IoP"].tolist() == [50, 100, 0]
     assert found.values["IoU"] == pytest.approx([100 / 3, 100, 0])
     assert found.values["Acc&GQA"].tolist() == [100, 100, 0]
+
+
+def test_right_answers_are_counted_by_their_rank():
+    rows = [
+        {"scores": [0.1, 0.7, 0.2], "answer": 1},
+        {"scores": [0.5, 0.4, 0.1], "answer": 2},
+        {"scores": [0.5, 0.4, 0.1], "answer": -1},
+        {"best": [["book", 0.6], ["ball", 0.4]], "answer_text": "ball"},
+    ]
+    assert [row["R1"] for row in by_rank(rows)] == [25, 50, 75]
+    assert [row["threshold"] for row in by_rank(rows)] == [1, 2, 3]
