@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test test-faults audit licences lint repro bench rehearse-charades lock
 
 PYTHON ?= python3
+JOBS   ?= 2
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 TORCH  := $(shell sed -n 's/^torch==//p' requirements.lock)
@@ -40,7 +41,7 @@ $(VENV)/.ready: requirements.lock
 	@touch $@
 
 demo: setup  ## The planted world through every stage to data/reports/demo/index.html
-	dvc repro report@demo
+	$(BIN)/python -m pipelines.side_by_side report@demo --jobs $(JOBS)
 	@echo "Open data/reports/demo/index.html"
 
 test: setup lint  ## Lint, types and all tests

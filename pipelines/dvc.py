@@ -18,22 +18,22 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Completed
 
+from pipelines.output import lines
+
 TRY_AGAIN = 75  # exit code of a stage's command that says: not now, but later (EX_TEMPFAIL)
 NETWORK_STAGES = ("fetch",)
 RETRY_SECONDS = (10, 60, 300)
-SECONDS_BETWEEN_PROGRESS = 10.0
 TAIL = 12  # lines of log that a failure quotes
 
 
@@ -204,26 +204,6 @@ def _write(process: subprocess.Popen[bytes], line: str) -> None:
         process.stdin.flush()
     except BrokenPipeError:
         pass  # it has ended: what it said last is still to be read
-
-
-def lines(stream: IO[bytes]) -> Iterator[str]:
-    """Lines as they come, empty ones left out.
-
-    A progress bar rewrites its line with a carriage return many times a second: of such states only one in ten seconds is told.
-    """
-    rest, last = b"", 0.0
-    while chunk := os.read(stream.fileno(), 65536):
-        *whole, rest = re.split(rb"(?<=[\r\n])", rest + chunk)
-        for piece in whole:
-            text = piece.decode("utf-8", errors="replace").strip("\r\n")
-            passing = piece.endswith(b"\r")
-            if not text.strip() or (passing and time.monotonic() - last < SECONDS_BETWEEN_PROGRESS):
-                continue
-            if passing:
-                last = time.monotonic()
-            yield text
-    if rest.strip():
-        yield rest.decode("utf-8", errors="replace")
 
 
 def network_trouble(_task: object, _run: TaskRun, state: State[Any]) -> bool:
