@@ -10,6 +10,7 @@ import pytest
 from stages import train
 from stages.features.store import FeatureStore
 from stages.params import parse
+from stages.tasks import moments
 from stages.training.batches import MomentFeed
 from stages.training.runs import load_run
 from tests.stages import tiny
@@ -123,7 +124,7 @@ def interrupted(work, out):
             return super().batch(indices, targets=targets)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "MomentFeed", Impatient)
+        patch.setattr(moments, "MomentFeed", Impatient)
         with pytest.raises(SystemExit, match="130"):
             train.main(work.train_arguments(out))
     assert (out / "resume" / "state.pt").exists()

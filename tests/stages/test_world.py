@@ -211,7 +211,7 @@ def test_the_command_line_makes_a_world_and_refuses_an_unknown_one(built, tmp_pa
     done = run("--name", "small", "--out", tmp_path / "small", "--params", params)
     assert done.returncode == 0, done.stderr
     assert everything(tmp_path / "small") == everything(built[0])
-    assert "file/s" in done.stderr
+    assert "item/s" in done.stderr
     done = run("--name", "smal", "--out", tmp_path / "other", "--params", params)
     assert done.returncode == 2
     assert "did you mean 'small'" in done.stderr
