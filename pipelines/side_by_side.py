@@ -3,7 +3,7 @@
     python -m pipelines.side_by_side report@demo --jobs 2
 
 Two DVC processes in one workspace must not share a stage. So the graph upstream of the target is cut into its connected parts,
-the parts are dealt out by their number of stages, each process brings its own up to date, and `dvc repro` of the target ends it.
+each process takes the largest that waits and brings it up to date, and `dvc repro` of the target ends it.
 The results are those of `dvc repro` alone; dvc.lock lists the stages by name, whichever ended first.
 """
 
@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 import networkx as nx
 from dvc.repo import Repo
@@ -41,12 +42,15 @@ def parts(target: str) -> list[list[str]]:
     return sorted(names, key=lambda part: (-len(part), part))
 
 
-def dealt(found: Sequence[Sequence[str]], jobs: int) -> list[list[str]]:
-    """The parts on at most `jobs` heaps of about as many stages, the largest part first."""
-    heaps: list[list[str]] = [[] for _ in range(jobs)]
-    for part in found:
-        min(heaps, key=len).extend(part)
-    return [heap for heap in heaps if heap]
+def all_of(waiting: SimpleQueue[list[str]], name: str) -> list[int]:
+    """Bring one part after another up to date until none is waiting; their exit codes."""
+    codes = []
+    while not waiting.empty():
+        try:
+            codes.append(repro(waiting.get_nowait(), name))
+        except Empty:  # another process was quicker
+            break
+    return codes
 
 
 def repro(targets: Sequence[str], name: str) -> int:
@@ -73,19 +77,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.jobs < 1:
         parser.error(f"--jobs {args.jobs}: at least one process is needed")
+    waiting: SimpleQueue[list[str]] = SimpleQueue()
     try:
-        heaps = dealt(parts(args.target), args.jobs)
+        for part in parts(args.target):
+            waiting.put(part)
     except LookupError as error:
         parser.error(str(error))
-    codes: list[int] = []
-    threads = [
-        threading.Thread(target=lambda heap=heap, number=number: codes.append(repro(heap, f"[{number}]")))  # type: ignore[misc]
-        for number, heap in enumerate(heaps, 1)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    names = [f"[{number}]" for number in range(1, args.jobs + 1)]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        codes = [code for found in pool.map(all_of, [waiting] * args.jobs, names) for code in found]
     failed = [code for code in codes if code]
     code = failed[0] if failed else subprocess.run([sys.executable, "-m", "dvc", "repro", args.target], check=False).returncode
     if LOCK.is_file():

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.side_by_side import dealt
 from tests.pipelines.small_workspace import ROOT, dvc
 
 MEET = "import pathlib,sys,time; me, other = sys.argv[1:]; pathlib.Path(me + '.here').touch(); end = time.time() + 60\n"
@@ -62,6 +61,8 @@ def test_an_unknown_target_is_refused(folder):
     assert "no stage 'bath'" in run(folder, "bath").stderr
 
 
-def test_parts_are_dealt_out_by_their_size():
-    assert dealt([["a"] * 5, ["b"] * 3, ["c"] * 3, ["d"]], 2) == [["a"] * 5 + ["d"], ["b"] * 3 + ["c"] * 3]
-    assert dealt([["a"]], 3) == [["a"]]
+def test_one_process_takes_one_part_after_another(folder):
+    (folder / "meet.py").write_text("import pathlib,sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[1])")
+    done = run(folder, "both", "--jobs", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (folder / "both.txt").read_text() == "first.txtsecond.txt"
