@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -45,11 +46,9 @@ def parts(target: str) -> list[list[str]]:
 def all_of(waiting: SimpleQueue[list[str]], name: str) -> list[int]:
     """Bring one part after another up to date until none is waiting; their exit codes."""
     codes = []
-    while not waiting.empty():
-        try:
+    with suppress(Empty):
+        while True:
             codes.append(repro(waiting.get_nowait(), name))
-        except Empty:  # another process was quicker
-            break
     return codes
 
 
