@@ -1,13 +1,15 @@
 """Whatever a file from outside holds, its reader either reads it or raises its own error; and does nothing else.
 
 The short form takes a few dozen files per parser, chosen and shrunk by hypothesis. `make test-faults` adds the long form: 10,000
-seeded files per parser (DOFLOW_FAULT_INPUTS says how many), all of them tried before the faults are told, one for each place.
+seeded files per parser (DOFLOW_FAULT_INPUTS says how many), all of them tried before the faults are told, one for each place; a
+line per parser says so while the rest runs. DOFLOW_FAULT_SECONDS ends a parser's share early (the line says after how many files).
 """
 
 from __future__ import annotations
 
 import faulthandler
 import os
+import time
 import traceback
 from random import Random
 
@@ -21,6 +23,7 @@ from tests.faults.parsers import PARSERS
 
 SHORT = 40
 LONG = int(os.environ.get("DOFLOW_FAULT_INPUTS", "0"))
+PATIENCE = float(os.environ.get("DOFLOW_FAULT_SECONDS", "inf"))  # of processor time for one parser
 STUCK = 600  # seconds after which even a reader that hangs outside Python is given up, with the whole process
 
 
@@ -59,21 +62,27 @@ def test_a_hostile_file_raises_the_readers_own_error_or_is_read(name, tmp_path):
 def test_thousands_of_hostile_files(name, tmp_path, capsys):
     parser = PARSERS[name]
     path, guard = laid_out(parser, tmp_path), Guard(tmp_path)
-    refused, faults = 0, {}
-    for number in range(LONG):
-        path.write_bytes(damaged(Random(f"{name} {number}"), parser.seeds))
+    tried, refused, faults, begin = 0, 0, {}, time.process_time()
+    while tried < LONG and time.process_time() - begin < PATIENCE:
+        path.write_bytes(damaged(Random(f"{name} {tried}"), parser.seeds))
         try:
             refused += guard.run(lambda: parser.read(path), allowed=parser.errors) is not None
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            *_, last = (
-                frame for frame in traceback.extract_tb(error.__traceback__) if f"{os.sep}stages{os.sep}" in frame.filename
-            )
-            faults.setdefault((type(error).__name__, f"{last.filename}:{last.lineno}"), (number, str(error)[:200]))
+            faults.setdefault((type(error).__name__, place(error)), (tried, str(error)[:200]))
+        tried += 1
+    seconds = time.process_time() - begin
     with capsys.disabled():
-        print(f"\n{name}: {LONG} inputs, {refused} refused, {len(faults)} places with another error", flush=True)
-    assert not faults, "\n".join(f"{kind} at {place}: input {number}: {text}" for (kind, place), (number, text) in faults.items())
+        print(f"\n{name}: {tried} inputs in {seconds:.0f} s, {refused} refused, {len(faults)} places with another error", flush=True)
+    assert not faults, "\n".join(f"{kind} at {where}: input {number}: {text}" for (kind, where), (number, text) in faults.items())
+
+
+def place(error):
+    """Where in stages/ an error came from; in the whole, if it came from elsewhere."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if f"{os.sep}stages{os.sep}" in frame.filename]
+    return "{0.filename}:{0.lineno}".format((own or frames)[-1])
 
 
 def laid_out(parser, folder):
