@@ -2,7 +2,7 @@
 
 The short form takes a few dozen files per parser, chosen and shrunk by hypothesis. `make test-faults` adds the long form: 10,000
 seeded files per parser (DOFLOW_FAULT_INPUTS says how many), all of them tried before the faults are told, one for each place; a
-line per parser says so while the rest runs. DOFLOW_FAULT_SECONDS ends a parser's share early (the line says after how many files).
+line per parser says so while the rest runs. DOFLOW_FAULT_SECONDS ends a parser's share early: its line says after how many files.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def test_thousands_of_hostile_files(name, tmp_path, capsys):
         tried += 1
     seconds = time.process_time() - begin
     with capsys.disabled():
-        print(f"\n{name}: {tried} inputs in {seconds:.0f} s, {refused} refused, {len(faults)} places with another error", flush=True)
+        print(f"\n{name}: {tried} inputs in {seconds:.0f} s, {refused} refused, {len(faults)} places of another error", flush=True)
     assert not faults, "\n".join(f"{kind} at {where}: input {number}: {text}" for (kind, where), (number, text) in faults.items())
 
 
