@@ -74,7 +74,7 @@ def test_thousands_of_hostile_files(name, tmp_path, capsys):
         tried += 1
     seconds = time.process_time() - begin
     with capsys.disabled():
-        print(f"\n{name}: {tried} inputs in {seconds:.0f} s, {refused} refused, {len(faults)} places of another error", flush=True)
+        print(f"\n{name}: {tried} inputs in {seconds:.0f} s, {refused} refused, {len(faults)} faults", flush=True)
     assert not faults, "\n".join(f"{kind} at {where}: input {number}: {text}" for (kind, where), (number, text) in faults.items())
 
 
