@@ -3,6 +3,8 @@ r"""Stage `audit`: does an intervention remove a bias whose truth is known? Vari
 reads   data/samples/, data/features/, data/raw/    those of the audit's data sets; their confounders as params.yaml names them
 writes  data/audits/<name>/cells/<variant>/<seed>/  a training and its evaluation each (stages/auditing/cells.py). Found complete
                                                     and made from the same they are kept: an interrupted audit goes on
+        data/audits/<name>/cells/data-at-<x>/       of a sweep: the world with its bias at strength x, through the same stages;
+                                                    its trainings are beside it, <variant>-at-<x>/<seed>/
         data/audits/<name>/outcomes.parquet         numbers of single queries: variant, split, seed, sample_id, measures
         data/audits/<name>/metrics.json             <variant>.<split, gap, gain, ...>.<measure>, with .low, .high and .seed_sd
         data/audits/<name>/plots/effects.csv        the same as a table (stages/auditing/effects.py says what the effects are)
@@ -23,8 +25,8 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -37,14 +39,15 @@ from stages.auditing.cells import AuditError, Cell, remove_others, run_cells
 from stages.auditing.effects import Effect, effects
 from stages.auditing.outcomes import Outcomes, align, write_outcomes
 from stages.auditing.pages import page
-from stages.auditing.settings import Audit
+from stages.auditing.settings import Audit, AuditData, Confounders
 from stages.datasets.schema import DatasetError
-from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup, run_alone
+from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup, run_alone, world_alone, world_value
 from stages.predictions.submission import write_beside, write_json
 from stages.tasks.task import Data, Inputs, load_task
 
 ROOT = Path(__file__).resolve().parent.parent  # of the code
 PACKAGES = ("numpy", "torch")  # whose versions decide results too
+SWEPT = ("gap", "gain")  # kinds of effects that are followed over the strength of the bias
 
 log = logging.getLogger("stages.audit")
 
@@ -72,8 +75,10 @@ class Planned:
         return self.cell.folder / "results"
 
 
-def plan(audit: Audit, places: Places, out: Path) -> list[Planned]:
+def plan(audit: Audit, places: Places, out: Path, at: str = "") -> list[Planned]:
     """Every cell, seeds first: an audit that is cut short has whole variants of one seed rather than one variant of all.
+
+    at    what the folders of the variants end with
 
     Raises ParamsError for a variant that is no run, OSError for inputs that are not there.
     """
@@ -85,7 +90,7 @@ def plan(audit: Audit, places: Places, out: Path) -> list[Planned]:
                 raise ParamsError(
                     f"{places.params}: runs.{audit.run}.evaluate.splits: no {', '.join(absent)}, which the audit compares"
                 )
-            folder = out / "cells" / variant / str(seed)
+            folder = out / "cells" / f"{variant}{at}" / str(seed)
             cell = Cell(
                 variant=variant,
                 seed=seed,
@@ -109,6 +114,85 @@ def _commands(name: str, run: Run, places: Places, folder: Path) -> tuple[tuple[
     }
     evaluate = {"run": folder / "run", "results": folder / "results", "page": folder / "page.json"}
     return ("-m", "stages.train", *_options(data | train)), ("-m", "stages.evaluate", *_options(data | evaluate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    """The data of one strength of a sweep, as a cell of their own, and what is trained on them."""
+
+    value: float
+    cell: Cell
+    audit: Audit
+    places: Places
+
+    def planned(self, out: Path) -> list[Planned]:
+        """The trainings; the data have to be there."""
+        return plan(self.audit, self.places, out, _at(self.value))
+
+
+@dataclass(frozen=True)
+class Maker:
+    """The stage that makes the files of one folder of confounders, and what it reads."""
+
+    name: str
+    reads: tuple[str, ...]
+
+
+MAKERS = {
+    "dictionaries": Maker("dictionary", ("samples", "features", "raw")),
+    "vocabularies": Maker("vocabulary", ("samples", "raw")),
+    "graphs": Maker("semantic_graph", ("samples", "raw")),
+}
+
+
+def _at(strength: float) -> str:
+    return f"-at-{strength:g}"
+
+
+def plan_strengths(audit: Audit, places: Places, out: Path) -> list[Strength]:
+    """The worlds of a sweep, made as the stages make any: world, fetch, consolidate, and what the runs read beside.
+
+    Raises ParamsError for a strength that the world cannot have.
+    """
+    found = []
+    for value in audit.sweep.strengths if audit.sweep else ():
+        assert audit.sweep is not None
+        folder, name = out / "cells" / f"data{_at(value)}" / "0", audit.data.dataset
+        text, world = world_alone(places.params, name, dict.fromkeys(audit.sweep.fields, value), folder / "world")
+        there = Places(**{part: folder / part for part in ("samples", "features", "raw")}, params=places.params)
+        data = {"samples": there.samples / name, "features": there.features / name, "raw": there.raw / name}
+        steps = [
+            ("world", world, {"out": folder / "world"}),
+            ("fetch", name, {"out": data["raw"]}),
+            ("consolidate", name, data),
+        ]
+        confounders = {}
+        for stream, path in asdict(audit.data.confounders).items():
+            confounders[stream] = path
+            if stage := MAKERS.get(Path(path).parent.name):
+                confounders[stream] = str(folder / Path(path).parent.name / Path(path).name)
+                read = {part: data[part] for part in stage.reads}
+                steps.append((stage.name, Path(path).stem, read | {"out": confounders[stream]}))
+        cell = Cell(
+            variant=f"data{_at(value)}",
+            seed=0,
+            folder=folder,
+            params=text,
+            digest=code.joined({"params": code.joined({"": text}), **_code_of([stage for stage, _, _ in steps], audit, places)}),
+            commands=tuple(
+                ("-m", f"stages.{stage}", *_options({"name": key, **files, "params": folder / "params.yaml"}))
+                for stage, key, files in steps
+            ),
+        )
+        own = replace(audit.at_strength(), data=AuditData(dataset=name, confounders=Confounders(**confounders)))
+        found.append(Strength(value=value, cell=cell, audit=own, places=there))
+    return found
+
+
+def _code_of(stages: Sequence[str], audit: Audit, places: Places) -> dict[str, str]:
+    """Digests of the code that makes data, the adapter of the data set among it."""
+    adapter = load_params(places.params, methods=False).datasets[audit.data.dataset].adapter
+    return code.digests([*(f"stages.{stage}" for stage in stages), f"stages.datasets.{adapter}"], ROOT)
 
 
 def _options(values: Mapping[str, object]) -> Iterable[str]:
@@ -172,12 +256,15 @@ def tabled_numbers(audit: Audit, planned: Sequence[Planned]) -> list[dict[str, A
     ]
 
 
-def metrics_of(found: Sequence[Effect], numbers: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def metrics_of(
+    found: Sequence[Effect], numbers: Sequence[Mapping[str, Any]], points: Sequence[tuple[float, Effect]] = ()
+) -> dict[str, float]:
     """The content of metrics.json: flat, six decimals."""
     out: dict[str, float | None] = {}
-    for effect in found:
-        out[effect.name] = effect.value
-        out |= {f"{effect.name}.{end}": getattr(effect, end) for end in ("low", "high", "seed_sd")}
+    named = [(effect.name, effect) for effect in found] + [(f"{effect.name}{_at(at)}", effect) for at, effect in points]
+    for name, effect in named:
+        out[name] = effect.value
+        out |= {f"{name}.{end}": getattr(effect, end) for end in ("low", "high", "seed_sd")}
     for row in numbers:
         name = f"{row['variant']}.{row['split']}.{row['number']}"
         out |= {name: row["mean"], f"{name}.seed_sd": row["seed_sd"]}
@@ -194,7 +281,28 @@ def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return stream.getvalue().encode()
 
 
-def write(name: str, audit: Audit, planned: Sequence[Planned], places: Places, out: Path, page_file: Path) -> None:
+def swept(strengths: Sequence[Strength], out: Path) -> Iterator[tuple[float, Effect]]:
+    """(strength, effect): gaps of base and full, and the gain, at every strength."""
+    for one in strengths:
+        aligned = align(read_outcomes(one.audit, one.planned(out), one.places), one.audit.seeds)
+        yield from ((one.value, effect) for effect in effects(one.audit, aligned) if effect.kind in SWEPT)
+
+
+def own_strength(audit: Audit, places: Places) -> float:
+    """That of the world of the audit."""
+    assert audit.sweep is not None
+    return world_value(places.params, audit.data.dataset, audit.sweep.fields[0])
+
+
+def write(
+    name: str,
+    audit: Audit,
+    planned: Sequence[Planned],
+    strengths: Sequence[Strength],
+    places: Places,
+    out: Path,
+    page_file: Path,
+) -> None:
     """Everything that is made from the finished cells; metrics.json last."""
     (out / "metrics.json").unlink(missing_ok=True)
     aligned = align(read_outcomes(audit, planned, places), audit.seeds)
@@ -205,8 +313,14 @@ def write(name: str, audit: Audit, planned: Sequence[Planned], places: Places, o
     write_beside(out / "plots" / "numbers.csv", table(numbers))
     cells = {one.cell.name: one.cell.digest for one in planned}
     method = next(one.run.method for one in planned if one.cell.variant == audit.full)
-    write_json(page_file, page(name, audit, method, found, numbers, cells))
-    write_json(out / "metrics.json", metrics_of(found, numbers))
+    points = list(swept(strengths, out))
+    if audit.sweep:
+        own = own_strength(audit, places)
+        compared = (audit.base, audit.full)
+        points += [(own, effect) for effect in found if effect.kind in SWEPT and effect.variant in compared]
+        cells |= {one.cell.name: one.cell.digest for strength in strengths for one in strength.planned(out)}
+    write_json(page_file, page(name, audit, method, found, numbers, cells, points))
+    write_json(out / "metrics.json", metrics_of(found, numbers, points))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -228,11 +342,14 @@ def main(argv: list[str] | None = None) -> int:
         audit = lookup(load_params(args.params, methods=False).audits, args.name, "audits")
         places = Places(samples=args.samples, features=args.features, raw=args.raw, params=args.params)
         planned = plan(audit, places, args.out)
-        cells = [one.cell for one in planned]
-        remove_others(args.out / "cells", cells)
-        worked = run_cells(cells, jobs=args.jobs or audit.jobs, label=args.name)
+        strengths = plan_strengths(audit, places, args.out)
+        jobs, data = args.jobs or audit.jobs, [one.cell for one in strengths]
+        run_cells(data, jobs=jobs, label=f"{args.name}, worlds")
+        cells = [one.cell for one in (*planned, *(one for strength in strengths for one in strength.planned(args.out)))]
+        remove_others(args.out / "cells", [*cells, *data])
+        worked = run_cells(cells, jobs=jobs, label=args.name)
         log.info("%d of %d cells were there", len(cells) - worked, len(cells))
-        write(args.name, audit, planned, places, args.out, args.page)
+        write(args.name, audit, planned, strengths, places, args.out, args.page)
     except (ParamsError, AuditError, DatasetError, LookupError, OSError) as error:
         print(f"stages.audit: {error}", file=sys.stderr)
         return 2

@@ -32,7 +32,8 @@ from stages.worlds.settings import Planted, Questions, Rehearsal
 
 __all__ = [
     "DEFAULT_FILE", "Dataset", "Params", "ParamsError", "Run", "RunConfounders", "RunFeatures", "World", "entry_names",
-    "load_params", "lookup", "parse", "run_alone",
+    "load_params", "lookup", "parse", "run_alone", "world_alone",
+    "world_value",
 ]  # fmt: skip
 
 DEFAULT_FILE = Path("params.yaml")
@@ -192,18 +193,66 @@ def run_alone(path: Path, name: str, changes: Mapping[str, Any]) -> tuple[str, R
     """
     raw = _read_yaml(path)
     run = copy.deepcopy(lookup(raw.get("runs") or {}, name, "runs"))
-    for dotted, value in changes.items():
-        place, (*above, last) = run, dotted.split(".")
-        for part in above:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise ParamsError(f"{path}: runs.{name}: {dotted}: {part} is a value, it has nothing below it")
-        place[last] = copy.deepcopy(value)
+    _put(run, changes, f"{path}: runs.{name}")
     needed = {"datasets": run["dataset"], "features": run["dataset"], "reports": run["report"]}
     alone: dict[str, Any] = {one.name: {} for one in dataclasses.fields(Params)}
     alone |= {part: {entry: lookup(raw.get(part) or {}, entry, part)} for part, entry in needed.items()}
     alone["runs"] = {name: run}
     return yaml.dump(alone, Dumper=_Plain, sort_keys=False), _checked(alone, path, methods=True).runs[name]
+
+
+def world_alone(path: Path, dataset: str, changes: Mapping[str, Any], at: Path) -> tuple[str, str]:
+    """Text of a params file in which the world of a data set and what is made of it stand alone, and the name of that world.
+
+    changes    values put into the world, by dotted path
+    at         folder of the world that is made anew: the sources of the data set are read there
+
+    Raises ParamsError: the data set is not made of a world, or values that the world cannot have.
+    """
+    raw = _read_yaml(path)
+    entry, name, world = _world_of(raw, dataset)
+    after = entry["after"]
+    _put(world, changes, f"{path}: worlds.{name}")
+    for mirror in (mirror for source in entry["sources"] for mirror in source["mirrors"] if "file" in mirror):
+        mirror["file"]["path"] = mirror["file"]["path"].replace(after, str(at), 1)
+    alone: dict[str, Any] = {one.name: {} for one in dataclasses.fields(Params)}
+    alone |= {"worlds": {name: world}, "datasets": {dataset: entry | {"after": str(at)}}}
+    alone["features"] = {dataset: lookup(raw.get("features") or {}, dataset, "features")}
+    for part in ("dictionaries", "vocabularies", "graphs"):
+        alone[part] = {key: made for key, made in _mappings(raw.get(part)).items() if made.get("dataset") == dataset}
+    _checked(alone, path, methods=False)
+    return yaml.dump(alone, Dumper=_Plain, sort_keys=False), name
+
+
+def world_value(path: Path, dataset: str, dotted: str) -> float:
+    """A number of the world of a data set.
+
+    Raises ParamsError if there is none.
+    """
+    _, name, found = _world_of(_read_yaml(path), dataset)
+    for part in dotted.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    if not isinstance(found, (int, float)) or isinstance(found, bool):
+        raise ParamsError(f"{path}: worlds.{name}.{dotted}: expected a number, got {shown(found)}")
+    return float(found)
+
+
+def _world_of(raw: Mapping[str, Any], dataset: str) -> tuple[dict[str, Any], str, Any]:
+    """Copies of the entry of a data set and of its world, with the world's name between them."""
+    entry = copy.deepcopy(lookup(raw.get("datasets") or {}, dataset, "datasets"))
+    name = Path(entry["after"]).name
+    return entry, name, copy.deepcopy(lookup(raw.get("worlds") or {}, name, "worlds"))
+
+
+def _put(entry: dict[str, Any], changes: Mapping[str, Any], at: str) -> None:
+    """Put values into a nested mapping, by dotted path."""
+    for dotted, value in changes.items():
+        place, (*above, last) = entry, dotted.split(".")
+        for part in above:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ParamsError(f"{at}: {dotted}: {part} is a value, it has nothing below it")
+        place[last] = copy.deepcopy(value)
 
 
 class _Plain(yaml.SafeDumper):

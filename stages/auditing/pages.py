@@ -20,8 +20,9 @@ def page(
     found: Sequence[Effect],
     numbers: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, str],
+    points: Sequence[tuple[float, Effect]] = (),
 ) -> dict[str, Any]:
-    """The content of the page file."""
+    """The content of the page file; points: (strength, effect) of a sweep."""
     return {
         "audit": name,
         "title": audit.title or name,
@@ -39,8 +40,8 @@ def page(
         "effects": [_finite(asdict(effect)) for effect in found],
         "numbers": [_finite(row) for row in numbers],
         "controls": list(controls(audit, found)),
-        "sweep": None,
-        "says": list(sentences(audit, found)),
+        "sweep": _sweep(audit, points),
+        "says": [*sentences(audit, found), *swept(audit, points)],
         "provenance": dict(provenance),
     }
 
@@ -52,6 +53,30 @@ def _variants(audit: Audit) -> Iterator[tuple[str, str]]:
         yield variant, audit.notes.get(variant, told or f"the run {audit.run} as it is")
     for variant in audit.twins:
         yield f"{variant}-{TWIN}", f"{variant}, trained on videos without bias"
+
+
+def _sweep(audit: Audit, points: Sequence[tuple[float, Effect]]) -> dict[str, Any] | None:
+    if audit.sweep is None:
+        return None
+    rows = [{"strength": strength, **_finite(asdict(effect))} for strength, effect in sorted(points, key=lambda one: one[0])]
+    return {"over": audit.sweep.over, "rows": rows}
+
+
+def swept(audit: Audit, points: Sequence[tuple[float, Effect]]) -> Iterator[str]:
+    """The sweep in words: from its weakest to its strongest bias."""
+    for kind, variant, what in (
+        ("gap", audit.base, f"the gap of {audit.base}"),
+        ("gap", audit.full, f"that of {audit.full}"),
+        ("gain", audit.full, f"the gain of {audit.full}"),
+    ):
+        found = sorted(
+            ((at, one) for at, one in points if (one.kind, one.variant, one.measure) == (kind, variant, audit.measures[0])),
+            key=lambda one: one[0],
+        )
+        if len(found) > 1:
+            (weakest, first), (strongest, last) = found[0], found[-1]
+            ends = f"from {_ranged(first)} to {_ranged(last)} points"
+            yield f"From strength {weakest:g} of the bias to {strongest:g} {what} goes {ends}."
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 TWIN = "unbiased"  # a twin of variant v is called v-unbiased
@@ -38,6 +38,30 @@ class Splits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The same world with its bias at other strengths: base and full are trained on each, and tested as ever.
+
+    over         what is swept, in words, for the axis
+    fields       dotted paths in the world of the audit's data set that take the strength
+    strengths    beside the world's own, which the other cells of the audit have
+    seeds        of the trainings at each strength
+    """
+
+    over: str
+    fields: tuple[str, ...]
+    strengths: tuple[float, ...]
+    seeds: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        empty = [name for name in ("fields", "strengths", "seeds") if not getattr(self, name)]
+        if empty:
+            raise ValueError(f"{', '.join(empty)}: expected at least one each")
+        for name in ("strengths", "seeds"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise ValueError(f"{name} are {getattr(self, name)}, must be distinct")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Audit:
     """One audit: cells are variants x seeds of one run, each trained and evaluated on its own.
 
@@ -52,6 +76,7 @@ class Audit:
     twins          variants that are also trained on `unbiased`, as <name>-unbiased: what a gain or a gap is there is no debiasing
     seeds          of the trainings
     splits         test splits
+    sweep          the same at other strengths of the bias; None: not asked
     measures       per-query numbers to compare, the headline first; what there is, the task of the method says
     numbers        further metrics of the evaluation, without the split's name, tabled over seeds
     resamples, confidence, bootstrap_seed      of the intervals
@@ -71,6 +96,7 @@ class Audit:
     full: str = "full"
     twins: tuple[str, ...] = ()
     splits: Splits = field(default_factory=Splits)
+    sweep: Sweep | None = None
     numbers: tuple[str, ...] = ()
     resamples: int = 2000
     confidence: float = 0.95
@@ -105,6 +131,12 @@ class Audit:
         """Every variant and every twin -> values by dotted path, the data set among them."""
         out = {name: {**_places(self.data), **values} for name, values in self.variants.items()}
         return out | {f"{name}-{TWIN}": {**self.variants[name], **_places(self.unbiased)} for name in self.twins}
+
+    def at_strength(self) -> Audit:
+        """The audit of one strength of the sweep: base against full."""
+        assert self.sweep is not None
+        compared = {name: self.variants[name] for name in (self.base, self.full)}
+        return replace(self, variants=compared, twins=(), notes={}, seeds=self.sweep.seeds, sweep=None)
 
 
 def _places(data: AuditData) -> dict[str, Any]:
