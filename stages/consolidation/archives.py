@@ -119,12 +119,16 @@ class _JoinedRaw(io.RawIOBase):
 def _zip_members(file: IO[bytes]) -> Iterator[Member | Fault]:
     try:
         archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise FaultError("archive", f"no readable zip ({error}); cut short, or a part is missing") from None
     with archive:
+        end = file.seek(0, io.SEEK_END)
         for entry in sorted(archive.infolist(), key=lambda entry: entry.header_offset):
             kind = entry.external_attr >> 28  # the Unix file type, if the archive has one
-            if entry.is_dir():
+            if entry.filename.endswith("/"):
+                continue
+            if entry.header_offset + entry.compress_size > end:  # zipfile would ask for that much memory first
+                yield Fault("damaged", entry.filename, f"{entry.compress_size} packed bytes in an archive of {end}")
                 continue
             what = unsafe(entry.filename, entry.file_size) or ("link or device" if kind not in (0, 8) else "")
             if what or entry.flag_bits & 1:

@@ -120,7 +120,7 @@ def _load_npz(content: bytes, key: str) -> NDArray[Any]:
     if content[:2] != b"PK":
         raise FaultError("unreadable", f"no npz file, it begins with {content[:12]!r}" if content else "no npz file, it is empty")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:  # the names first: an array is unpacked only once its size is known
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         if key not in names:
             raise _no_key(key, names)
         if (size := archive.getinfo(f"{key}.npy").file_size) > LARGEST_FILE:

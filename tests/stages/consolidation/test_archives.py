@@ -162,6 +162,16 @@ def test_a_damaged_zip_member_is_a_fault_of_that_member(tmp_path):
     assert caught.value.kind == "damaged"
 
 
+def test_a_zip_member_that_claims_more_bytes_than_there_are_is_refused_before_they_are_asked_for(tmp_path):
+    content = bytearray(zipped({"a.npy": b"rows"}))
+    packed = content.rindex(b"PK\1\2") + 20
+    content[packed : packed + 4] = (1 << 30).to_bytes(4, "little")
+    (tmp_path / "a").write_bytes(content)
+    members, (fault,) = read(tmp_path / "a")
+    assert members == {}
+    assert (fault.kind, fault.where) == ("damaged", "a.npy")
+
+
 def test_parts_are_ordered_by_label_and_archives_stand_alone(tmp_path):
     names = [
         "x.part10",
