@@ -40,6 +40,25 @@ def params() -> dict[str, Any]:
     return small
 
 
+def every_stage() -> dict[str, Any]:
+    """The same with what only some data sets and runs have: graphs of questions, and an audit of two variants of an epoch."""
+    whole = yaml.safe_load((workspace.ROOT / "params.yaml").read_text())
+    small = params()
+    small["runs"]["one"]["train"]["epochs"] = 1
+    small["worlds"]["questions"] = whole["worlds"]["questions"]
+    for split in small["worlds"]["questions"]["planted"]["splits"].values():
+        split["videos"] = 8
+    small["datasets"]["planted_grounded"] = whole["datasets"]["planted_grounded"]
+    small["features"]["planted_grounded"] = whole["features"]["planted_grounded"]
+    small["graphs"]["planted_grounded"] = {**whole["graphs"]["planted_grounded"], "clusters": 4}
+    names = {"video": "data/dictionaries/planted-video.npz", "query": "data/dictionaries/planted-query.npz"}
+    data = {"dataset": "planted", "confounders": names}
+    variants = {"base": {"optim.lr": 1.0e-3}, "full": {}}
+    small["audits"]["rates"] = {"run": "one", "report": "demo", "data": data, "unbiased": data, "variants": variants}
+    small["audits"]["rates"] |= {"seeds": [0], "measures": ["IoU"], "resamples": 100}
+    return small
+
+
 @dataclass(frozen=True)
 class Step:
     """One stage: its command and its outputs, relative to the workspace."""

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not KILLS, reason="long form: make test-faults")
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    work = workspace.prepare(tmp_path_factory.mktemp("undisturbed"), line.params())
+    work = workspace.prepare(tmp_path_factory.mktemp("undisturbed"), line.every_stage())
     workspace.dvc(work, "repro")
     return work
 
@@ -57,7 +57,7 @@ def test_dvc_killed_at_random_ends_in_the_same_lock(undisturbed, tmp_path, capsy
     rng, kills = Random(7), 0
     expected = (undisturbed / "dvc.lock").read_text()
     for number in itertools.count():
-        work = workspace.prepare(tmp_path / str(number), line.params(), code=undisturbed)
+        work = workspace.prepare(tmp_path / str(number), line.every_stage(), code=undisturbed)
         while True:
             command = [sys.executable, "-m", "dvc", "repro"]
             log = (work / "repro.log").open("wb")
