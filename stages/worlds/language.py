@@ -32,7 +32,7 @@ SCENES = (
 
 @dataclass(frozen=True)
 class Verb:
-    """The forms the grammar needs: lift, lifts, lifting, lifted."""
+    """The forms the grammar needs: show, shows, showing, showed."""
 
     base: str
     third: str
@@ -40,23 +40,23 @@ class Verb:
     past: str
 
 
-VERBS = (
-    Verb("lift", "lifts", "lifting", "lifted"),
-    Verb("push", "pushes", "pushing", "pushed"),
-    Verb("open", "opens", "opening", "opened"),
-    Verb("wash", "washes", "washing", "washed"),
-    Verb("throw", "throws", "throwing", "threw"),
-    Verb("carry", "carries", "carrying", "carried"),
-    Verb("paint", "paints", "painting", "painted"),
-    Verb("shake", "shakes", "shaking", "shook"),
-    Verb("kick", "kicks", "kicking", "kicked"),
-    Verb("hide", "hides", "hiding", "hid"),
-    Verb("drop", "drops", "dropping", "dropped"),
-    Verb("turn", "turns", "turning", "turned"),
-    Verb("wrap", "wraps", "wrapping", "wrapped"),
-    Verb("fix", "fixes", "fixing", "fixed"),
-    Verb("touch", "touches", "touching", "touched"),
-    Verb("weigh", "weighs", "weighing", "weighed"),
+VERBS = (  # such that the small parser (stages/confounders/english) takes none for a noun, not even as the last word of a question
+    Verb("show", "shows", "showing", "showed"),
+    Verb("leave", "leaves", "leaving", "left"),
+    Verb("find", "finds", "finding", "found"),
+    Verb("use", "uses", "using", "used"),
+    Verb("send", "sends", "sending", "sent"),
+    Verb("take", "takes", "taking", "took"),
+    Verb("make", "makes", "making", "made"),
+    Verb("swing", "swings", "swinging", "swung"),
+    Verb("give", "gives", "giving", "gave"),
+    Verb("melt", "melts", "melting", "melted"),
+    Verb("get", "gets", "getting", "got"),
+    Verb("eat", "eats", "eating", "ate"),
+    Verb("prepare", "prepares", "preparing", "prepared"),
+    Verb("feel", "feels", "feeling", "felt"),
+    Verb("receive", "receives", "receiving", "received"),
+    Verb("see", "sees", "seeing", "saw"),
 )
 
 Concept = tuple[str, int]  # ("object", 3), or ("function", 2)

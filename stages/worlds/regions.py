@@ -26,22 +26,22 @@ OBJECT_SIZE = (0.12, 0.12)
 # Centre of the object against that of the actor, in actor sizes, at the beginning and the end; how the object's size changes;
 # how far it swings to and fro meanwhile.
 MOTIONS: dict[str, tuple[float, float, float, float, float, float]] = {
-    "lift": (0.4, 0.5, 0.4, -0.6, 1.0, 0.0),
-    "push": (0.6, 0.2, 1.6, 0.2, 1.0, 0.0),
-    "open": (0.5, 0.1, 0.5, 0.1, 1.8, 0.0),
-    "wash": (0.3, 0.0, 0.3, 0.0, 1.0, 0.3),
-    "throw": (0.4, -0.3, 2.2, -0.8, 0.7, 0.0),
-    "carry": (0.3, 0.0, 0.3, 0.0, 1.0, 0.0),
-    "paint": (0.6, -0.4, 0.6, 0.4, 1.0, 0.2),
-    "shake": (0.4, -0.2, 0.4, -0.2, 1.0, 0.6),
-    "kick": (0.4, 0.5, 2.2, 0.4, 0.8, 0.0),
-    "hide": (0.4, 0.1, 0.0, 0.1, 0.4, 0.0),
-    "drop": (0.4, -0.3, 0.4, 0.6, 1.0, 0.0),
-    "turn": (0.5, 0.0, 0.5, 0.0, 0.6, 0.2),
-    "wrap": (0.4, 0.2, 0.4, 0.2, 1.3, 0.1),
-    "fix": (0.4, 0.3, 0.4, 0.3, 1.0, 0.1),
-    "touch": (1.4, 0.1, 0.4, 0.1, 1.0, 0.0),
-    "weigh": (0.4, 0.0, 0.4, -0.3, 1.0, 0.3),
+    "show": (0.4, 0.5, 0.4, -0.6, 1.0, 0.0),
+    "leave": (0.6, 0.2, 1.6, 0.2, 1.0, 0.0),
+    "find": (0.5, 0.1, 0.5, 0.1, 1.8, 0.0),
+    "use": (0.3, 0.0, 0.3, 0.0, 1.0, 0.3),
+    "send": (0.4, -0.3, 2.2, -0.8, 0.7, 0.0),
+    "take": (0.3, 0.0, 0.3, 0.0, 1.0, 0.0),
+    "make": (0.6, -0.4, 0.6, 0.4, 1.0, 0.2),
+    "swing": (0.4, -0.2, 0.4, -0.2, 1.0, 0.6),
+    "give": (0.4, 0.5, 2.2, 0.4, 0.8, 0.0),
+    "melt": (0.4, 0.1, 0.0, 0.1, 0.4, 0.0),
+    "get": (0.4, -0.3, 0.4, 0.6, 1.0, 0.0),
+    "eat": (0.5, 0.0, 0.5, 0.0, 0.6, 0.2),
+    "prepare": (0.4, 0.2, 0.4, 0.2, 1.3, 0.1),
+    "feel": (0.4, 0.3, 0.4, 0.3, 1.0, 0.1),
+    "receive": (1.4, 0.1, 0.4, 0.1, 1.0, 0.0),
+    "see": (0.4, 0.0, 0.4, -0.3, 1.0, 0.3),
 }
 SWINGS = 3  # to and fro in one event
 MARGIN = 0.02  # no box is thinner
@@ -121,7 +121,7 @@ def moved(verb: str, start: np.ndarray, progress: np.ndarray) -> tuple[np.ndarra
     first_x, first_y, last_x, last_y, growth, swing = MOTIONS[verb]
     size = np.array(ACTOR_SIZE)
     actor = size / 2 + start * (np.array([0.6, 1.0]) - size)  # room on the right for what goes away
-    if verb == "carry":
+    if verb == "take":
         actor = actor + progress[:, None] * np.array([0.2, 0.0])
     actor = np.broadcast_to(actor, (len(progress), 2))
     offset = np.stack([first_x + (last_x - first_x) * progress, first_y + (last_y - first_y) * progress], axis=1)

@@ -9,6 +9,7 @@ from stages.confounders import parses as module
 from stages.confounders.parses import parses, tagger
 from stages.confounders.question_graphs import components
 from stages.confounders.stanza_models import ModelsError, model_files, models_digest, pipeline
+from stages.worlds.language import ACTORS, VERBS
 
 MODELS = {"folder": Path(__file__).parents[3] / "stages/confounders/english", "package": "small"}
 QUESTION, ANSWER = "why did the boy climb up the ladder", "to reach the shelf"
@@ -29,6 +30,14 @@ def test_a_question_becomes_its_components(parsed):
     found = components(parsed[0][QUESTION], parsed[0][ANSWER])
     assert (found.question_type, found.subject, found.verbs, found.objects) == ("why", "boy", ("climb",), ("ladder",))
     assert (found.answer, found.answer_verbs, found.answer_objects) == (ANSWER, ("reach",), ("shelf",))
+
+
+def test_the_planted_verbs_are_read_as_verbs_and_the_actor_as_their_subject(tmp_path):
+    asked = {(actor, verb.base): f"what does the {actor} {verb.base}" for actor in ACTORS[:4] for verb in VERBS}
+    found = parses(asked.values(), **MODELS, kept=tmp_path / "texts.jsonl")
+    for (actor, verb), text in asked.items():
+        graph = components(found[text], found[text])
+        assert (graph.question_type, graph.subject, graph.verbs) == ("what", actor, (verb,)), text
 
 
 def test_an_empty_text_has_no_words_and_a_repeated_one_is_kept_once(parsed):

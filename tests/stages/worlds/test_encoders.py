@@ -15,7 +15,7 @@ from models.backbones.frozenbilm import library_names
 from stages.worlds.encoders import write_encoders
 from stages.worlds.language import ACTORS, OBJECTS, VERBS
 
-TEXTS = [("what does the man lift", "the ball"), ("why does the woman push the box", "because the man lifted the cup")]
+TEXTS = [("what does the man show", "the ball"), ("why does the woman leave the box", "because the man showed the cup")]
 LOCAL = {"local_files_only": True}
 
 
@@ -45,13 +45,13 @@ def test_different_words_have_different_vectors_and_forms_of_a_verb_the_same(cli
     vectors = clip(*words)
     alike = vectors @ vectors.T - np.eye(len(words))
     assert alike.max() < 0.95
-    lift, lifted, push = clip("lift", "lifted", "push")
-    assert lift @ lifted > 0.99 > lift @ push + 0.1
+    show, showed, leave = clip("show", "showed", "leave")
+    assert show @ showed > 0.99 > show @ leave + 0.1
 
 
 def test_the_word_order_and_every_word_of_a_sentence_count(clip):
     first, other_actor, other_verb, again = clip(
-        "what does the man lift", "what does the woman lift", "what does the man push", "what does the man lift"
+        "what does the man show", "what does the woman show", "what does the man leave", "what does the man show"
     )
     assert first @ again == pytest.approx(1, abs=1e-5)
     assert first @ other_actor < 0.98
@@ -60,14 +60,14 @@ def test_the_word_order_and_every_word_of_a_sentence_count(clip):
 
 def test_padding_does_not_change_a_vector(clip):
     (alone,) = clip("the ball")
-    together = clip("the ball", "why does the woman push the box")[0]
+    together = clip("the ball", "why does the woman leave the box")[0]
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
 def test_a_word_of_the_world_is_one_token_and_any_other_text_is_spelled(folder):
     for name in ("clip_text", "roberta", "deberta"):
         tokenizer = AutoTokenizer.from_pretrained(folder / name, **LOCAL)
-        assert len(tokenizer.tokenize("why does the woman push the lamp")) == 7
+        assert len(tokenizer.tokenize("why does the woman leave the lamp")) == 7
         assert len(tokenizer.tokenize("zebra")) > 3
         assert tokenizer.unk_token_id not in tokenizer("wear a shoe").input_ids[1:-1]
 
@@ -75,7 +75,7 @@ def test_a_word_of_the_world_is_one_token_and_any_other_text_is_spelled(folder):
 def test_roberta_has_the_published_marks_and_reads_text(folder):
     tokenizer = AutoTokenizer.from_pretrained(folder / "roberta", **LOCAL)
     model = RobertaModel.from_pretrained(folder / "roberta", add_pooling_layer=False, **LOCAL)
-    pair = tokenizer("what does the man lift </s> the ball", padding="max_length", max_length=38, return_tensors="pt")
+    pair = tokenizer("what does the man show </s> the ball", padding="max_length", max_length=38, return_tensors="pt")
     ids = pair.input_ids[0]
     assert (tokenizer.pad_token_id, int(ids[0]), int((ids == tokenizer.sep_token_id).sum())) == (1, 0, 2)
     assert model(**pair).last_hidden_state.shape == (1, 38, model.config.hidden_size)
@@ -84,7 +84,7 @@ def test_roberta_has_the_published_marks_and_reads_text(folder):
 def test_deberta_fills_in_a_mask_and_knows_yes_and_no(folder):
     tokenizer = AutoTokenizer.from_pretrained(folder / "deberta", **LOCAL)
     DebertaV2ForMaskedLM.from_pretrained(folder / "deberta", **LOCAL)
-    prompt = "Question: What does the man lift? Is it 'The ball'? [MASK]. Subtitles:"
+    prompt = "Question: What does the man show? Is it 'The ball'? [MASK]. Subtitles:"
     ids = tokenizer(prompt).input_ids
     assert ids.count(tokenizer.mask_token_id) == 1
     assert tokenizer.unk_token_id not in ids

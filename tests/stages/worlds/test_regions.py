@@ -27,7 +27,7 @@ def test_boxes_lie_in_the_frame_and_have_an_extent(seen):
     assert (boxes[..., 2:] - boxes[..., :2] > 0.019).all()
 
 
-@pytest.mark.parametrize(("verb", "rises", "leaves"), [("lift", True, False), ("drop", False, False), ("kick", None, True)])
+@pytest.mark.parametrize(("verb", "rises", "leaves"), [("show", True, False), ("get", False, False), ("give", None, True)])
 def test_objects_move_as_the_verb_says(verb, rises, leaves):
     actor, thing = moved(verb, np.array([0.5, 0.5]), np.linspace(0, 1, 5))
     heights = thing[:, 1] + thing[:, 3]
