@@ -40,7 +40,8 @@ class Verb:
     past: str
 
 
-VERBS = (  # such that the small parser (stages/confounders/english) takes none for a noun, not even as the last word of a question
+# Such that the small parser (stages/confounders/english) takes none of them for a noun, not even at the end of a question.
+VERBS = (
     Verb("show", "shows", "showing", "showed"),
     Verb("leave", "leaves", "leaving", "left"),
     Verb("find", "finds", "finding", "found"),
