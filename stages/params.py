@@ -25,7 +25,7 @@ from stages.predictions.settings import Evaluate, GroundedEvaluate, QuestionEval
 from stages.relations.settings import RelationEvaluate
 from stages.reporting.settings import Report
 from stages.sources.settings import SourceEntry
-from stages.training.settings import Optim, Recipe, Texts, Train
+from stages.training.settings import Optim, Recipe, Shown, Texts, Train
 from stages.worlds.question_rehearsal_settings import QuestionRehearsal
 from stages.worlds.relation_settings import PlantedRelations
 from stages.worlds.settings import Planted, Questions, Rehearsal
@@ -92,6 +92,7 @@ class RunFeatures:
     objects    regions of the frames, with their boxes
     encoder    folder below data/raw/<dataset>/ with a text encoder in the layout of transformers, for methods that read words
     texts      how they read them
+    shown      how much of the video, for the controls of audits (stages/training/shown.py)
     """
 
     video: tuple[str, ...]
@@ -100,6 +101,7 @@ class RunFeatures:
     objects: tuple[str, ...] = ()
     encoder: str | None = None
     texts: Texts | None = None
+    shown: Shown = "all"
 
     def stores(self) -> dict[str, tuple[str, ...]]:
         """Names of the stores by stream; the objects only where there are any."""

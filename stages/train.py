@@ -87,6 +87,7 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
         features=features,
         fps=prepared.feed.fps,
         clips=run.features.clips,
+        shown=run.features.shown,
         seed=run.seed,
         train=dataclasses.asdict(run.recipe),
         inputs=inputs.digests(features, run.features.encoder),

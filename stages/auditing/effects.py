@@ -6,6 +6,8 @@
     part       m(full, interventional) - m(v, interventional)                    what the part adds that v lacks
     narrowing  gap(base) - gap(v)                                                how much of the gap v closes
     gap beyond twin     gap(v) - gap(v trained without bias)                     the part of the gap that the bias made
+    against base        m(control, interventional) - m(base, interventional)     of a control: what it lacks, or has, without bias
+    against twin        m(control, .) - m(control trained without bias, .)       on the interventional split
     gain beyond twin    gain(v) - gain(v) where both are trained without bias    the part of the gain that is debiasing
 
 An effect is a signed sum of means over (seed, query). Queries of the same split are paired, and so are seeds; both are drawn with
@@ -67,7 +69,11 @@ def _planned(audit: Audit) -> Iterator[tuple[str, str, str, Terms]]:
             yield "level", variant, split, {(variant, split): 1.0}
         gap = _gap(variant, audit)
         yield "gap", variant, "", gap
-        if variant not in audit.variants:  # a twin
+        if variant in audit.controls:
+            yield "against base", variant, "", {(variant, cut): 1.0, (audit.base, cut): -1.0}
+            if variant in audit.with_twins:
+                yield "against twin", variant, "", {(variant, cut): 1.0, (f"{variant}-{TWIN}", cut): -1.0}
+        if variant not in audit.variants:  # a control or a twin
             continue
         over = {(variant, cut): 1.0, (audit.base, cut): -1.0}
         if variant != audit.base:

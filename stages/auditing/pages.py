@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from stages.auditing.effects import Effect
-from stages.auditing.settings import TWIN, Audit
+from stages.auditing.settings import EVIDENCE, SCENE, TWIN, WORDS, Audit
 
+SEEN = {SCENE: "the time average of every video", WORDS: "no video at all", EVIDENCE: "the clips with the answer only"}
 CLOSED = 4.0  # points: a gap smaller than this without bias counts as none (differences between the splits themselves)
 
 
@@ -51,7 +52,9 @@ def _variants(audit: Audit) -> Iterator[tuple[str, str]]:
     for variant, changes in audit.variants.items():
         told = ", ".join(f"{path.removeprefix('model.')} {value}" for path, value in changes.items())
         yield variant, audit.notes.get(variant, told or f"the run {audit.run} as it is")
-    for variant in audit.twins:
+    for control in audit.controls:
+        yield control, f"{audit.base}, shown {SEEN[control]}"
+    for variant in audit.with_twins:
         yield f"{variant}-{TWIN}", f"{variant}, trained on videos without bias"
 
 
@@ -98,6 +101,18 @@ def controls(audit: Audit, found: Sequence[Effect]) -> Iterator[dict[str, Any]]:
             yield _control(
                 f"Gap of {variant}, trained without bias", f"within {CLOSED:g} points of 0", gap, abs(gap.value) < CLOSED
             )
+    cut = audit.splits.interventional
+    if gap := effects.get((SCENE, "gap")):
+        yield _control("Gap of the model that sees the time average alone", "above 0: it lives by the scene", gap, gap.low > 0)
+    if less := effects.get((SCENE, "against twin")):
+        yield _control("The same without the bias, against its twin trained without it", "below 0", less, less.high < 0)
+    if (level := effects.get((WORDS, cut))) and audit.chance is not None:
+        near = abs(level.value - audit.chance) < CLOSED
+        yield _control("The model that sees the question alone, without the bias", f"chance, {audit.chance:.1f}", level, near)
+    elif level and (less := effects.get((WORDS, "against base"))):
+        yield _control("The model that sees the query alone against base, without the bias", "below 0", less, less.high < 0)
+    if room := effects.get((EVIDENCE, "against base")):
+        yield _control(f"Room: {audit.base} shown the true evidence against {audit.base}", "above 0", room, room.low > 0)
 
 
 def _control(control: str, expected: str, effect: Effect, holds: bool) -> dict[str, Any]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
+Control = Literal["scene-only", "question-only", "evidence"]
+SCENE, WORDS, EVIDENCE = get_args(Control)
+CONTROLS = {SCENE: "average", WORDS: "nothing", EVIDENCE: "evidence"}  # -> how much is shown: stages/training/shown.py
 TWIN = "unbiased"  # a twin of variant v is called v-unbiased
 
 
@@ -74,6 +77,9 @@ class Audit:
     variants       name -> values put in place of the run's, by dotted path: {model.counterfactual: average}
     base, full     variants without and with the intervention; gains are over base
     twins          variants that are also trained on `unbiased`, as <name>-unbiased: what a gain or a gap is there is no debiasing
+    controls       of CONTROLS: base that sees the time average, nothing, or the true evidence of the video, all else as it is.
+                   Base that sees the average is trained without bias too
+    chance         of the first measure where nothing is known, for the control that sees nothing; None: not told
     seeds          of the trainings
     splits         test splits
     sweep          the same at other strengths of the bias; None: not asked
@@ -95,6 +101,8 @@ class Audit:
     base: str = "base"
     full: str = "full"
     twins: tuple[str, ...] = ()
+    controls: tuple[Control, ...] = ()
+    chance: float | None = None
     splits: Splits = field(default_factory=Splits)
     sweep: Sweep | None = None
     numbers: tuple[str, ...] = ()
@@ -106,6 +114,7 @@ class Audit:
     def __post_init__(self) -> None:
         """Refuse what single values or their combination cannot mean; all complaints at once."""
         unknown = sorted({self.base, self.full, *self.twins} - set(self.variants))
+        taken = sorted(set(CONTROLS) & set(self.variants))
         clash = sorted(name for name in self.variants if name.removesuffix(f"-{TWIN}") in self.twins and name not in self.twins)
         rules = [
             (
@@ -114,6 +123,8 @@ class Audit:
             ),
             (self.base != self.full, f"base and full are both {self.base}"),
             (not clash, f"variants: {', '.join(clash)} would have the name of a twin"),
+            (not taken, f"variants: {', '.join(taken)} have names of controls"),
+            (SCENE not in self.controls or self.data != self.unbiased, f"{SCENE} needs `unbiased` to be another data set"),
             (not self.twins or self.data != self.unbiased, "twins need `unbiased` to be another data set than `data`"),
             (
                 bool(self.seeds) and len(set(self.seeds)) == len(self.seeds),
@@ -128,15 +139,22 @@ class Audit:
             raise ValueError("; ".join(wrong))
 
     def changes(self) -> dict[str, dict[str, Any]]:
-        """Every variant and every twin -> values by dotted path, the data set among them."""
-        out = {name: {**_places(self.data), **values} for name, values in self.variants.items()}
-        return out | {f"{name}-{TWIN}": {**self.variants[name], **_places(self.unbiased)} for name in self.twins}
+        """Every variant, control and twin -> values by dotted path, the data set among them."""
+        seen = {name: {**self.variants[self.base], "features.shown": CONTROLS[name]} for name in self.controls}
+        known = self.variants | seen
+        out = {name: {**_places(self.data), **values} for name, values in known.items()}
+        return out | {f"{name}-{TWIN}": {**known[name], **_places(self.unbiased)} for name in self.with_twins}
+
+    @property
+    def with_twins(self) -> tuple[str, ...]:
+        """Variants and controls that are also trained without bias."""
+        return (*self.twins, *(name for name in self.controls if name == SCENE))
 
     def at_strength(self) -> Audit:
         """The audit of one strength of the sweep: base against full."""
         assert self.sweep is not None
         compared = {name: self.variants[name] for name in (self.base, self.full)}
-        return replace(self, variants=compared, twins=(), notes={}, seeds=self.sweep.seeds, sweep=None)
+        return replace(self, variants=compared, twins=(), controls=(), notes={}, seeds=self.sweep.seeds, sweep=None)
 
 
 def _places(data: AuditData) -> dict[str, Any]:

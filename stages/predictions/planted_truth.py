@@ -12,6 +12,16 @@ import pyarrow.parquet as pq
 FOLDER = "truth"
 
 
+def evidence(raw: Path | None) -> dict[str, tuple[list[tuple[float, float]], float]]:
+    """Sample id -> the spans that show its answer and the seconds of its video, of all splits; empty where there is no truth."""
+    found: dict[str, tuple[list[tuple[float, float]], float]] = {}
+    for path in sorted((raw / FOLDER).glob("*.parquet")) if raw is not None else ():
+        if {"duration", "spans"} <= set(pq.read_schema(path).names):
+            rows = pq.read_table(path, columns=["sample_id", "duration", "spans"]).to_pylist()
+            found |= {row["sample_id"]: ([(start, end) for start, end in row["spans"]], row["duration"]) for row in rows}
+    return found
+
+
 def shortcut_answers(raw: Path | None, split: str) -> dict[str, str]:
     """Sample id -> the answer that the scene of the video prefers; empty where there is no truth, or none about that."""
     path = None if raw is None else raw / FOLDER / f"{split}.parquet"

@@ -184,3 +184,19 @@ def published(predictions: Sequence[Mapping[str, Any]]) -> bytes:
     """The file that the scorers of NExT-QA, MSVD-QA and others read: sample id -> {"prediction", "answer"}."""
     content = {row["sample_id"]: {"prediction": row["prediction"], "answer": row["answer"]} for row in predictions}
     return (json.dumps(content, indent=0) + "\n").encode()
+
+
+def by_rank(predictions: Sequence[Record]) -> list[dict[str, float]]:
+    """Percentage of questions whose right answer is among the k best, k = 1..5: `threshold` is k, `R1` the percentage."""
+    places = np.array([_place(row) for row in predictions])
+    most = max((len(row["scores"] if "scores" in row else row["best"]) for row in predictions), default=0)
+    return [{"threshold": float(k), "R1": 100 * float(np.mean(places < k))} for k in range(1, min(most, BEST) + 1)]
+
+
+def _place(row: Record) -> int:
+    """How many answers the method prefers to the right one; BEST if it is not among those that are known."""
+    if "scores" in row:
+        right = row["answer"]
+        return BEST if right < 0 else sum(score > row["scores"][right] for score in row["scores"])
+    texts = [text for text, _ in row["best"]]
+    return texts.index(row["answer_text"]) if row["answer_text"] in texts else BEST

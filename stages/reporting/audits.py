@@ -25,6 +25,8 @@ KINDS = {
     "narrowing": "Narrowing: how much of the gap of the variant without the intervention is closed",
     "part": "Part: what the full method has over the variant that lacks this part",
     "gain beyond twin": "Gain beyond the twin that was trained without bias: the share of the gain that is debiasing",
+    "against base": "Controls on the interventional split against the variant without the intervention",
+    "against twin": "Controls on the interventional split against the same trained without bias",
     "gap beyond twin": "Gap beyond the twin that was trained without bias: the share of the gap that the bias made",
 }
 

@@ -44,6 +44,7 @@ from stages.training.grounded_questions import GroundedFeed, Reader, asked
 from stages.training.loop import TrainingError, Validate
 from stages.training.paraphrases import read_paraphrases
 from stages.training.question_draws import QuestionPool, Tricks
+from stages.training.shown import part
 from stages.training.tokenising import FOLDER, EncoderError, Tokeniser, tokenizer_files
 
 WEIGHTS = "model.safetensors"
@@ -65,7 +66,8 @@ def prepare(run: Run, inputs: Inputs, device: torch.device) -> Prepared:
         raise TrainingError(f"{inputs.samples}: none of its training questions has features in the stores of this run")
     reader = _reader(run.model, run, Tokeniser(encoder))
     ids = [sample.video_id for sample in (*training, *chosen)]
-    video = streams.fused("video", ids, budget_bytes=run.train.budget_bytes, device=device, normalise=False)
+    whole = streams.fused("video", ids, budget_bytes=run.train.budget_bytes, device=device, normalise=False)
+    video = part(whole, run.features.shown)
     asks = run.model.variant != "posthoc" and run.model.vq_weight > 0
     feed = GroundedFeed(training, video, reader, pool=_pool(run, inputs, training), asks=asks)
     selection = GroundedFeed(chosen, video, reader)
@@ -218,7 +220,8 @@ def _feed(finished: Finished, entry: Run, data: Data, samples: Sequence[Question
     if not kept:
         raise DatasetError(f"{data.samples}: none of {len(samples)} questions has features in the stores of this run")
     ids = [sample.video_id for sample in kept]
-    video = streams.fused("video", ids, budget_bytes=finished.budget_bytes, device=finished.device, normalise=False)
+    whole = streams.fused("video", ids, budget_bytes=finished.budget_bytes, device=finished.device, normalise=False)
+    video = part(whole, finished.record.shown)
     reader = _reader(finished.model.config, entry, Tokeniser(finished.folder / FOLDER))
     return GroundedFeed(kept, video, reader), streams
 

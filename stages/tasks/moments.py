@@ -33,6 +33,8 @@ from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Recor
 from stages.training.batches import MomentFeed
 from stages.training.loop import TrainingError, Validate
 from stages.training.runs import RunRecord
+from stages.training.settings import Shown
+from stages.training.shown import part
 
 SHOWN = 6  # timelines of a split that is only predicted
 NMS_THRESHOLD = 0.7  # of the published post-processing; only where params.yaml has no entry for the run
@@ -64,7 +66,8 @@ def _feeds(run: Run, inputs: Inputs, streams: Streams, device: torch.device) -> 
     # Queries first: they are the smaller part, so that it is the videos which are streamed where the budget does not do for both.
     query = streams.fused("query", (sample.query_id for sample in both), budget_bytes=budget, device=device)
     budget -= query.resident_bytes
-    video = streams.fused("video", (sample.video_id for sample in both), budget_bytes=budget, device=device)
+    whole = streams.fused("video", (sample.video_id for sample in both), budget_bytes=budget, device=device)
+    video = part(whole, run.features.shown)
     fps = float(rates.pop() or 0)
     feeds = [MomentFeed(part, video, query, fps, pad_multiple=run.train.pad_multiple) for part in (training, chosen)]
     return feeds[0], feeds[1]
@@ -105,6 +108,7 @@ class Predictor:
     fps: float
     device: torch.device
     budget_bytes: int
+    shown: Shown = "all"
 
     def available(self, samples: Sequence[MomentSample]) -> list[MomentSample]:
         """The samples whose video and query every store has."""
@@ -120,7 +124,8 @@ class Predictor:
             self.streams.fused(stream, ids, budget_bytes=self.budget_bytes, device=self.device)
             for stream, ids in (("video", [one.video_id for one in samples]), ("query", [one.query_id for one in samples]))
         )
-        return predict(self.model, MomentFeed(samples, video, query, self.fps), settings, device=self.device, label=label)
+        feed = MomentFeed(samples, part(video, self.shown), query, self.fps)
+        return predict(self.model, feed, settings, device=self.device, label=label)
 
 
 def features(record: RunRecord, entry: Run | None) -> dict[str, tuple[str, ...]]:
@@ -137,6 +142,7 @@ def _predictor(finished: Finished, entry: Run | None, data: Data) -> Predictor:
         fps=finished.record.fps,
         device=finished.device,
         budget_bytes=finished.budget_bytes,
+        shown=finished.record.shown,
     )
 
 

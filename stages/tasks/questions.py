@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from models.causal.invariant import ClipBank
 from stages.auditing.outcomes import Outcomes
@@ -27,13 +28,14 @@ from stages.metrics.rationale import agreement, evidence_clips, quality, random_
 from stages.metrics.report import Numbers, SplitReport
 from stages.params import Run
 from stages.predictions.guesses import frequent
-from stages.predictions.planted_truth import causal_objects, shortcut_answers
-from stages.predictions.questions import BEST, accuracy, examples, predict, published
+from stages.predictions.planted_truth import causal_objects, evidence, shortcut_answers
+from stages.predictions.questions import accuracy, by_rank, examples, predict, published
 from stages.predictions.settings import QuestionEvaluate
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
 from stages.training.answer_vocabulary import ANSWERS, AnswersError, AnswerVocabulary, build_answers, read_answers
 from stages.training.loop import TrainingError, Validate
 from stages.training.questions import QuestionFeed, Sources
+from stages.training.settings import Shown
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +56,22 @@ def prepare(run: Run, inputs: Inputs, device: torch.device) -> Prepared:
     sources = sources_of(streams, training, budget_bytes=budget, device=device, most_objects=most)
     video = cast(Fused, sources.video)
     places = {name: place for place, name in enumerate(video.ids)}
-    feed = QuestionFeed(training, sources, vocabulary=vocabulary, training=True, video_places=places)
+    shown = run.features.shown
+    feed = QuestionFeed(
+        training,
+        sources.partly(shown),
+        vocabulary=vocabulary,
+        training=True,
+        video_places=places,
+        evidence=_evidence(training, sources, inputs.raw, shown),
+    )
     validate = None
     if chosen:
         held = sources_of(streams, chosen, budget_bytes=budget - _resident(sources), device=device, most_objects=most)
-        validate = _validation(QuestionFeed(chosen, held, vocabulary=vocabulary), run.evaluate, device)
+        seen = _evidence(chosen, held, inputs.raw, shown)
+        validate = _validation(
+            QuestionFeed(chosen, held.partly(shown), vocabulary=vocabulary, evidence=seen), run.evaluate, device
+        )
 
     def begin(model: Any) -> None:
         if hasattr(model, "bank"):
@@ -168,6 +181,19 @@ def sources_of(
     return Sources(**parts)
 
 
+def _evidence(
+    samples: Sequence[QuestionSample], sources: Sources, raw: Path | None, shown: Shown
+) -> list[NDArray[np.bool_]] | None:
+    """Clips of every sample that show its answer, where only those are shown; raises DatasetError if they are not known."""
+    if shown != "evidence":
+        return None
+    known = evidence(raw)
+    if lost := [sample.sample_id for sample in samples if not known.get(sample.sample_id, ([],))[0]]:
+        raise DatasetError(f"{raw}: it is not known what shows the answer of {lost[0]}; shown: evidence is for planted worlds")
+    told = zip(samples, sources.video.lengths([sample.video_id for sample in samples]), strict=True)
+    return [evidence_clips(*known[sample.sample_id], int(clips)) for sample, clips in told]
+
+
 def _resident(sources: Sources) -> int:
     found = (sources.video, sources.question, sources.candidates, sources.objects)
     return sum(one.resident_bytes for one in found if isinstance(one, Fused))
@@ -191,7 +217,9 @@ def _feed(finished: Finished, entry: Run | None, data: Data, samples: Sequence[Q
         device=finished.device,
         most_objects=getattr(finished.model.config, "objects", None),
     )
-    return QuestionFeed(kept, sources, vocabulary=_answers(finished)), streams
+    seen = _evidence(kept, sources, data.raw, finished.record.shown)
+    sources = sources.partly(finished.record.shown)
+    return QuestionFeed(kept, sources, vocabulary=_answers(finished), evidence=seen), streams
 
 
 def _answers(finished: Finished) -> AnswerVocabulary | None:
@@ -294,22 +322,6 @@ def _report(
         return quality([clips[0][place] for place in places], [clips[1][place] for place in places], "clip")
 
     return SplitReport(metrics, by_rank(predictions), groups(found, settings.convention, further)), trivial
-
-
-def by_rank(predictions: Sequence[Record]) -> list[dict[str, float]]:
-    """Percentage of questions whose right answer is among the k best, k = 1..5: `threshold` is k, `R1` the percentage."""
-    places = np.array([_place(row) for row in predictions])
-    most = max((len(row["scores"] if "scores" in row else row["best"]) for row in predictions), default=0)
-    return [{"threshold": float(k), "R1": 100 * float(np.mean(places < k))} for k in range(1, min(most, BEST) + 1)]
-
-
-def _place(row: Record) -> int:
-    """How many answers the method prefers to the right one; BEST if it is not among those that are known."""
-    if "scores" in row:
-        right = row["answer"]
-        return BEST if right < 0 else sum(score > row["scores"][right] for score in row["scores"])
-    texts = [text for text, _ in row["best"]]
-    return texts.index(row["answer_text"]) if row["answer_text"] in texts else BEST
 
 
 def rationales(

@@ -7,16 +7,19 @@ overwritten by the next batch but one: use one batch before asking for more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.batch import Questions
 from stages.datasets.schema import QuestionSample
 from stages.training.answer_vocabulary import AnswerVocabulary
 from stages.training.batches import Indices, Rows, cut
+from stages.training.settings import Shown
+from stages.training.shown import only, part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +48,18 @@ class Sources:
         out = {"video": self.video.width} | ({"query": texts.width} if texts is not None else {})
         return out | ({"objects": self.objects.width} if self.objects is not None else {})
 
+    def partly(self, shown: Shown) -> Sources:
+        """Clips and objects as far as they are shown to all questions alike."""
+        shown = "all" if shown == "evidence" else shown
+        return replace(self, video=part(self.video, shown), objects=self.objects and part(self.objects, shown))
+
 
 class QuestionFeed:
     """Batches of one question on one video each.
 
     vocabulary     classes of open-ended answers; None: questions have candidates
     training       answers outside the vocabulary are its class "unknown"; otherwise they are OUTSIDE
+    evidence       clips that show the answer, by sample, where only those are shown; None: all of them are
     video_places   video id -> its place among the training videos (models.causal.invariant.ClipBank)
     """
 
@@ -64,7 +73,9 @@ class QuestionFeed:
         vocabulary: AnswerVocabulary | None = None,
         training: bool = False,
         video_places: dict[str, int] | None = None,
+        evidence: Sequence[NDArray[np.bool_] | None] | None = None,
     ) -> None:
+        self._evidence = evidence
         self.samples, self.sources, self.vocabulary = list(samples), sources, vocabulary
         self._videos = [sample.video_id for sample in self.samples]
         places = video_places or {}
@@ -94,6 +105,7 @@ class QuestionFeed:
         chosen = np.asarray(indices, dtype=np.int64)
         places = torch.from_numpy(chosen)
         video, video_mask = self.sources.video.batch([self._videos[index] for index in chosen])
+        video = self._shown(video, chosen)
         parts: dict[str, Tensor] = {}
         if self.sources.question is not None:
             names = [self.samples[index].sample_id for index in chosen]
@@ -110,6 +122,10 @@ class QuestionFeed:
             **parts,
         )
 
+    def _shown(self, values: Tensor, chosen: Indices) -> Tensor:
+        """(B, T, ...) as far as it is shown."""
+        return values if self._evidence is None else only(values, [self._evidence[index] for index in chosen])
+
     def _candidates(self, texts: Rows, chosen: Indices) -> tuple[Tensor, Tensor]:
         """(B, M, L, D) and (B, M, L)."""
         names = [item for index in chosen for item in self.samples[index].text_items]
@@ -120,7 +136,7 @@ class QuestionFeed:
         """(B, T, O, D) and (B, T, O)."""
         assert self.sources.grid is not None
         values, _ = objects.batch([self._videos[index] for index in chosen])
-        grid = values.unflatten(1, self.sources.grid)[:, :, : self.sources.most_objects]
+        grid = self._shown(values.unflatten(1, self.sources.grid)[:, :, : self.sources.most_objects], chosen)
         return grid, grid.abs().amax(dim=-1) > 0
 
     def epoch(self, batch_size: int) -> Iterator[tuple[Indices, Questions]]:

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.method import Method, load_method
+from stages.training.settings import Shown
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -46,6 +47,7 @@ class RunRecord:
     dataset, features names of the feature stores per stream, in the order in which they are fused
     fps               clips per second of the video features; 0 where they are resampled
     clips             clips that every video is resampled to; None: as published
+    shown             how much of a video it is shown (stages/training/shown.py)
     seed, train       of the training, as plain values; None for imported weights
     selection         {"metric", "mode", "epoch", "value"} of the kept epoch; None: the last epoch, or imported weights
     inputs            what it was made from: name -> digest
@@ -60,6 +62,7 @@ class RunRecord:
     features: dict[str, tuple[str, ...]]
     fps: float
     clips: int | None = None
+    shown: Shown = "all"
     seed: int | None = None
     train: dict[str, Any] | None = None
     selection: dict[str, Any] | None = None

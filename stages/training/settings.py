@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal, Self
 
 Schedule = Literal["constant", "step", "linear", "cosine", "inverse_sqrt", "one_cycle", "plateau"]
+Shown = Literal["all", "average", "nothing", "evidence"]  # how much of a video; stages/training/shown.py says what they mean
 Optimiser = Literal["adamw", "adam", "amsgrad", "adam_fairseq"]
 Amp = Literal["none", "bf16", "fp16"]
 Rule = tuple[bool, str]

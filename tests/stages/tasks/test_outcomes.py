@@ -10,8 +10,8 @@ import pytest
 
 from stages.datasets.schema import MomentSample, QuestionSample
 from stages.datasets.tables import TABLES, write_table
+from stages.predictions.questions import by_rank
 from stages.tasks import grounded_questions, moments, questions, weak_moments
-from stages.tasks.questions import by_rank
 from stages.tasks.task import Data
 from tests.stages import asked
 
