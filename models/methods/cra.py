@@ -4,11 +4,11 @@ Which candidate answers question q about video f, and which frames show it, lear
 
     g_m = text(q, answer_m),   q = max_m g_m (or g of the question asked),   q <- BackDoor(q; question graphs)   -> query
     x = layers(embed f),   key = smooth(softmax_t(head(x_t, q)))                        models.layers.grounding_head
-    m = P sum_t key_t x_t,   m <- norm(FrontDoor(m, mean x; frames of other videos) + m)     models.causal.front_door   -> video
+    m = P sum_t key_t x_t,   m <- norm(FrontDoor(m, mean x; frames of other videos) + m)       models.causal   -> video
     score_m = g_m . m,   L = XE(score; answer) + w_vq XE(score; question asked) + w_align contrast(g, m)         -> Model.losses
 
 With FrozenBiLM the language model reads frames and words together, once per candidate; grounding and front door revise what it
-read at the mask word before it fills in yes or no (`FrozenBilmCra`). `variant` leaves CRA out: the baselines of the tables.
+read at the mask word before it fills in yes or no (GroundedFrozenBilm). `variant` leaves CRA out: the baselines of the tables.
 B batch, M candidates, L tokens, T frames, D channels, H channels of the language model.  Masks: True = real.
 Every departure of the released code from this is one field of `Numerics`.
 """
@@ -23,14 +23,15 @@ import torch
 from torch import Tensor, nn
 
 from models.backbones.answers import AnswerPass
-from models.backbones.frozenbilm import Deberta, FrozenLanguageModel, Fusion, Reading, longest, row_at
+from models.backbones.frozenbilm import Deberta
+from models.backbones.grounded_frozenbilm import GroundedFrozenBilm
 from models.backbones.tempclip import CandidateEncoder, FrameEmbedding, Roberta
 from models.backbones.tempclip_baselines import TempClipBaseline
 from models.batch import GroundedAnswer, GroundedQuestions
 from models.causal.back_door import QUESTION_EDGES, GraphBackDoor
 from models.causal.mediated_front_door import MediatedFrontDoor
 from models.layers.dropout import Dropout
-from models.layers.encoder_layers import PooledRows, PostNormLayer, PreNormLayer, UnbiasedNorm
+from models.layers.encoder_layers import PreNormLayer, UnbiasedNorm
 from models.layers.grounding_head import GroundingHead, best_run, best_window, run_span
 from models.layers.masks import masked_mean
 from models.losses.alignment import across_batch, against_draws
@@ -215,75 +216,6 @@ class TempClipCra(nn.Module):
         )
 
 
-class FrozenBilmCra(nn.Module):
-    """CRA on FrozenBiLM: scores are log-odds of yes, one reading per candidate."""
-
-    def __init__(self, config: Config, sizes: Deberta, *, d_in: int, confounders: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        size = sizes.hidden_size
-        self.mask_pads = config.rules.mask_pads
-        self.language = FrozenLanguageModel(sizes, d_in=d_in)
-        self.interventions: Any = None
-        if config.variant == "cra":
-            self.pool = PooledRows(size, hidden=False)
-            self.fuse_text, self.fuse_video = Fusion(size), Fusion(size)
-            self.layers = nn.ModuleList(
-                PostNormLayer(d_model=size, heads=config.heads, d_inner=config.d_inner, dropout=config.dropout)
-                for _ in range(config.layers)
-            )
-            self.interventions = Interventions(config, d_model=size, confounders=confounders)
-            self.norm = nn.LayerNorm(size)
-
-    def forward(self, video: Tensor, video_mask: Tensor, ids: Tensor, real: Tensor, _label: Tensor | None) -> AnswerPass:
-        """video (B, T, F), video_mask (B, T), ids and real (B, M, L); the label has no use here.
-
-        Raises ValueError for a frame that is not real, under corrected numerics: it would shift the words' places.
-        """
-        if self.mask_pads and not bool(video_mask.all()):
-            raise ValueError("FrozenBiLM reads all frames of every video; draw as many from a short video as from a long one")
-        passes = [self.candidate(video, video_mask, ids[:, m], real[:, m]) for m in range(ids.shape[1])]
-        scores, weights, spans, text, seen = zip(*passes, strict=True)
-        return AnswerPass(
-            scores=torch.stack(scores, dim=1),
-            weights=torch.stack(weights, dim=1),
-            span=None if spans[0] is None else torch.stack(spans, dim=1),
-            text=torch.stack(text, dim=1),
-            video=torch.stack(seen, dim=1),
-        )
-
-    def candidate(
-        self, video: Tensor, video_mask: Tensor, ids: Tensor, real: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
-        """One candidate of all samples, ids (B, L) cut to the longest: log-odds (B,), key (B, T), span (B, 2), x_dot, x_bar."""
-        ids, real = ids[:, : longest(real)], real[:, : longest(real)]
-        reading = self.language(video, ids, real, attention=self.interventions is None)
-        if self.interventions is None:
-            assert reading.attention is not None
-            phi = row_at(reading.hidden, reading.at_mask)
-            logits, span, read, seen, key = self.language.head(phi), None, phi, phi, reading.attention
-        else:
-            read, key, seen, revised = self.revised(reading, real, video.shape[1])
-            logits, span = self.language.head(row_at(revised, reading.at_mask)), self.interventions.span(key, video_mask)
-        return logits[:, 0] - logits[:, 1], key, span, read, seen
-
-    def revised(self, reading: Reading, real: Tensor, frames: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What was read -> x_dot (B, H), key (B, T), x_bar (B, H), all states (B, S, H) with the one at the mask word revised."""
-        hidden, at_mask = reading.hidden, reading.at_mask
-        phi, seen = row_at(hidden, at_mask), hidden[:, :frames]
-        words = ~at_mask[:, frames:] & real if self.mask_pads else ~at_mask[:, frames:]
-        text = self.fuse_text(phi, self.pool(hidden[:, frames:], words)[0])  # x_dot
-        key = self.interventions.grounding(seen, self.interventions.asked(text)).weights
-        for layer in self.layers:
-            seen = layer(seen, None)
-        moment = self.fuse_video(phi, (key[:, None] @ seen)[:, 0])  # x_bar
-        states = torch.cat((seen, hidden[:, frames:]), dim=1)
-        if (front_door := self.interventions.front_door) is not None:
-            rows = seen if front_door.over == "batch" else self.fuse_video(phi, seen)
-            change = front_door(moment, self.fuse_video(phi, seen.mean(dim=1)), rows, None)
-            states = states + at_mask[..., None] * change[:, None]
-        return text, key, moment, self.norm(states)
-
-
 class Model(Method):
     """`widths` has the entry video. `confounders`: video (K, F) frames, query (K, 8, E) graphs; each only where it is used."""
 
@@ -295,7 +227,20 @@ class Model(Method):
             _check_confounders(config, confounders)
         self.network: Any
         if isinstance(config.text, Deberta):
-            self.network = FrozenBilmCra(config, config.text, d_in=widths["video"], confounders=confounders)
+            self.network = GroundedFrozenBilm(
+                config.text,
+                d_in=widths["video"],
+                heads=config.heads,
+                layers=config.layers,
+                d_inner=config.d_inner,
+                dropout=config.dropout,
+                mask_pads=config.rules.mask_pads,
+                interventions=(
+                    Interventions(config, d_model=config.text.hidden_size, confounders=confounders)
+                    if config.variant == "cra"
+                    else None
+                ),
+            )
         elif config.variant == "cra":
             self.network = TempClipCra(config, config.text, d_in=widths["video"], confounders=confounders)
         else:
