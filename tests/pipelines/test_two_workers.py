@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import psutil
 import pytest
 
-from tests.pipelines import prefect_server, small_workspace
+from tests.pipelines import prefect_server, s3_server, small_workspace
 
 pytestmark = pytest.mark.slow
 
@@ -32,13 +32,32 @@ def git(folder, *arguments):
     return subprocess.run(["git", *named, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.fixture(
+    scope="module",
+    params=["folder", pytest.param("s3", marks=pytest.mark.skipif(bool(s3_server.ABSENT), reason=s3_server.REASON))],
+)
+def remote(request, tmp_path_factory):
+    """Where stages are shared: its address, and what else dvc has to be told."""
+    folder = tmp_path_factory.mktemp("remote")
+    if request.param == "folder":
+        yield str(folder), {}
+        return
+    with pytest.MonkeyPatch.context() as patch, s3_server.bucket(folder) as url:
+        for name, value in s3_server.NOBODY.items():
+            patch.setenv(name, value)
+        yield "s3://lab/doflow", {"endpointurl": url}
+
+
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory):
-    """The repository that both workers clone, with a folder as its remote; its first commit trains, its second trains better."""
+def origin(tmp_path_factory, remote):
+    """The repository that both workers clone; its first commit trains, its second trains better."""
     base = tmp_path_factory.mktemp("lab")
     folder = small_workspace.make(base / "origin")
     (folder / "train.py").write_text(SLOW + small_workspace.TRAIN)
-    small_workspace.dvc(folder, "remote", "add", "-d", "lab", str(base / "remote"))
+    address, settings = remote
+    small_workspace.dvc(folder, "remote", "add", "-d", "lab", address)
+    for name, value in settings.items():
+        small_workspace.dvc(folder, "remote", "modify", "lab", name, value)
     small_workspace.dvc(folder, "config", "core.no_scm", "false")
     (folder / ".gitignore").write_text("/.dvc/cache/\n/.dvc/tmp/\n/data/\n__pycache__/\nslow\n*.log\n")
     git(folder, "init", "--quiet")
