@@ -119,7 +119,10 @@ def _of_pickle(path: Path, wanted: frozenset[str], width: int) -> Vectors:
         row = rows[word]
         if not isinstance(row, int) or not 0 <= row < len(vectors):
             raise WordVectorError(f"{path}: w2id[{word!r}] is {row!r}, expected a row of the {len(vectors)} in id2vec")
-        vector = np.asarray(vectors[row], dtype=np.float32)
+        try:
+            vector = np.asarray(vectors[row], dtype=np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise WordVectorError(f"{path}: vector of {word!r} is no list of numbers ({error})") from None
         if vector.shape != (width,):
             raise WordVectorError(f"{path}: vector of {word!r} has shape {vector.shape}, expected ({width},)")
         found[word] = _finite(vector, f"{path}: vector of {word!r}")

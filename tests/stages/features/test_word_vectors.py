@@ -67,6 +67,13 @@ def test_file_that_is_cut_short_is_refused(tmp_path, form):
         word_vectors(form, written(tmp_path, FORMS[form](VECTORS)[:-9]), VECTORS, width=2)
 
 
+@pytest.mark.parametrize("vector", [[[1.0], 2.0], ["a", 1.0], {"x": 1}, None])
+def test_a_pickled_vector_that_is_no_list_of_numbers_is_refused(tmp_path, vector):
+    path = written(tmp_path, pickled(VECTORS, id2vec=[vector] * 3))
+    with pytest.raises(WordVectorError, match="vector of"):
+        word_vectors("pickle", path, VECTORS, width=2)
+
+
 def test_seeded_vectors_depend_on_word_and_seed_alone():
     one, other = (word_vectors("seeded", None, words, width=16, seed=1) for words in (["a", "b"], ["b", "c"]))
     np.testing.assert_array_equal(one["b"], other["b"])
