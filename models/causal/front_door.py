@@ -42,13 +42,17 @@ class MemoryAttention(nn.Module):
 
     def forward(self, x: Tensor, dictionary: Tensor, absorbed: Tensor | None) -> Tensor:
         """x (B, T, C), dictionary (K, C), absorbed (B, T) bool or None -> (B, T, C)."""
-        q, k, v = (split_heads(y, self.heads) for y in (self.query(x), self.key(dictionary), self.value(dictionary)))
+        weights = dropout(self.weights(x, dictionary, absorbed), self.probability, self.training)
+        return join_heads(weights @ split_heads(self.value(dictionary), self.heads))
+
+    def weights(self, x: Tensor, dictionary: Tensor, absorbed: Tensor | None) -> Tensor:
+        """(B, H, T, K): how much each entry counts for each row."""
+        q, k = (split_heads(y, self.heads) for y in (self.query(x), self.key(dictionary)))
         score = q @ (k.mT / math.sqrt(k.shape[-1]))  # (B, H, T, d) (H, d, K) -> (B, H, T, K)
         score = score.float()  # the softmax stays 32-bit under autocast, on every device
         if absorbed is not None:
             score = score + absorbed[:, None, :, None] * ABSORBING
-        weights = dropout(score.softmax(dim=-1), self.probability, self.training)
-        return join_heads(weights @ v)
+        return score.softmax(dim=-1)
 
 
 class FrontDoor(nn.Module):
@@ -71,3 +75,8 @@ class FrontDoor(nn.Module):
         found = self.attention(x, dictionary, absorbed)
         gate = self.gate(found, x)
         return self.norm(gate * found + (1 - gate) * x)
+
+    def looked_at(self, x: Tensor, dictionary: Tensor, absorbed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weights of the entries (B, T, K), mean over heads, and the gate (B, T): how much of a row comes from them."""
+        gate = self.gate(self.attention(x, dictionary, absorbed), x)
+        return self.attention.weights(x, dictionary, absorbed).mean(dim=1), gate[..., 0]

@@ -42,9 +42,17 @@ class MediatedFrontDoor(nn.Module):
         expected = self.from_entries(self.attend(px, pc, None))
         return self.join(torch.cat((adjusted, expected), dim=-1))
 
+    def looked_at(self, whole: Tensor) -> Tensor:
+        """(B, K): how much each entry of the dictionary counts for each whole video x* (B, D)."""
+        return self.weights(self.video(whole), self.entry(self.dictionary), None)
+
     def attend(self, query: Tensor, rows: Tensor, mask: Tensor | None) -> Tensor:
         """query (..., Q, E), rows (..., R, E), mask (B, R) -> (..., Q, E)."""
+        return self.weights(query, rows, mask) @ rows
+
+    def weights(self, query: Tensor, rows: Tensor, mask: Tensor | None) -> Tensor:
+        """(..., Q, R), each row sums to 1."""
         score = (query @ rows.mT / self.scale).float()
         if mask is not None:
             score = score.masked_fill(~mask[:, None], -math.inf)
-        return score.softmax(dim=-1) @ rows
+        return score.softmax(dim=-1)

@@ -53,6 +53,20 @@ class Relations:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DictionaryAttention:
+    """What the method read off its confounder dictionary of `size` entries: those that count most, by place in it.
+
+    weights    one row per entry: a number per clip, or one for the video as a whole
+    gate       per clip, how much of it comes from the dictionary; None: the method has no such number
+    """
+
+    entries: tuple[int, ...]
+    weights: tuple[tuple[Number, ...], ...]
+    gate: tuple[Number, ...] | None
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Example:
     """One query with its truth and what the run said about it.
 
@@ -62,6 +76,7 @@ class Example:
     saliency_truth        the same, as annotated; None where nobody rated
     answerable            probability that the query can be answered; None if the method has no opinion
     answer, relations     for questions, for relations
+    dictionary            of methods that adjust by a dictionary of other samples
     chosen                clips that an answer rests on
     objects               ((clip, object), ...) that it rests on; objects_truth: those that show it, None: unknown
     span                  predicted evidence; None: none
@@ -85,6 +100,7 @@ class Example:
     objects_truth: tuple[Window, ...] | None = None
     span: Window | None = None
     relations: Relations | None = None
+    dictionary: DictionaryAttention | None = None
 
 
 def read_example(example: Reader) -> Example:
@@ -114,6 +130,22 @@ def read_example(example: Reader) -> Example:
         objects_truth=example.rows("objects_truth", 2) if example.has("objects_truth") else None,
         span=example.span("span") if example.has("span") else None,
         relations=_relations(example.inner(example.raw["relations"], "relations")) if example.has("relations") else None,
+        dictionary=_dictionary(example.inner(example.raw["dictionary"], "dictionary")) if example.has("dictionary") else None,
+    )
+
+
+def _dictionary(read: Reader) -> DictionaryAttention:
+    entries = read.places("entries")
+    rows = read.take("weights", list, "one list of numbers per entry")
+    lists = read.inner({str(n): row for n, row in enumerate(rows)}, "weights")
+    weights = tuple(lists.series(name) for name in lists.raw)
+    if len(weights) != len(entries) or len({len(row) for row in weights}) > 1:
+        raise read.wrong("weights", f"{len(entries)} lists of equal length, one per entry", f"{len(weights)} lists")
+    return DictionaryAttention(
+        entries=entries,
+        weights=weights,
+        gate=read.series("gate") if read.has("gate") else None,
+        size=int(read.number("size")),
     )
 
 

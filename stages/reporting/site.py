@@ -25,7 +25,8 @@ from stages.reporting.settings import Report
 HERE = Path(__file__).parent
 LIBRARIES = ("d3", "plot", "datatables")  # in the order in which they need each other
 SCRIPTS = (  # likewise
-    "charts", "spans", "moments", "answers", "relations", "timelines", "grids", "queries", "audits", "compare", "views",
+    "charts", "spans", "dictionaries", "moments", "answers", "relations", "timelines", "grids", "queries", "audits", "compare",
+    "views",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from stages.reporting import labels
 from stages.reporting.pages import RunPage
-from stages.reporting.queries import Answer, Example, Relation
+from stages.reporting.queries import Answer, DictionaryAttention, Example, Relation
 from stages.reporting.reading import Number, Window
 
 
@@ -53,6 +53,8 @@ def _timeline(example: Example) -> dict[str, Any]:
     }
     if example.answer is not None:
         drawn |= {"answer": _answer(example.answer), **_looked_at(example)}
+    if example.dictionary is not None:
+        drawn["dictionary"] = _dictionary(example.dictionary)
     if example.relations is not None:
         truth = [_relation(one, example.duration) for one in example.relations.truth]
         predicted = [_relation(one, example.duration) for one in example.relations.predicted]
@@ -69,6 +71,15 @@ def _answer(answer: Answer) -> dict[str, Any]:
         "options": [labels.visible(option) for option in answer.options],
         "scores": [short(value) for value in answer.scores],
         "best": [[labels.visible(text), short(value)] for text, value in answer.best],
+    }
+
+
+def _dictionary(read: DictionaryAttention) -> dict[str, Any]:
+    return {
+        "entries": list(read.entries),
+        "weights": [[short(value) for value in row] for row in read.weights],
+        "gate": None if read.gate is None else [short(value) for value in read.gate],
+        "size": read.size,
     }
 
 

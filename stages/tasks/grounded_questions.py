@@ -35,6 +35,7 @@ from stages.metrics.grounded_report import Pointed, headline, moments, numbers, 
 from stages.metrics.question_report import Asked, accuracies, groups
 from stages.metrics.report import Numbers, SplitReport
 from stages.params import Run
+from stages.predictions.dictionary_attention import with_attention
 from stages.predictions.grounded_questions import examples, frame_times, predict, published, record
 from stages.predictions.guesses import frequent
 from stages.predictions.settings import GroundedEvaluate
@@ -250,11 +251,18 @@ def results(finished: Finished, entry: Run, data: Data) -> Results:
                 dropped=[sample.sample_id for sample in samples if sample.sample_id not in there],
                 report=report,
                 baselines=trivial,
-                examples=examples(feed.samples, rows, split=name, chosen=settings.examples),
+                examples=_with_attention(finished, feed, examples(feed.samples, rows, split=name, chosen=settings.examples)),
                 files=published(feed.samples, rows),
             )
         )
     return Results(splits=splits, recipes=recipes)
+
+
+def _with_attention(finished: Finished, feed: GroundedFeed, shown: list[Record]) -> list[Record]:
+    """Examples with what the method read off its dictionary, where it has one."""
+    by_id = {sample.sample_id: sample for sample in feed.samples}
+    few = GroundedFeed([by_id[one["sample_id"]] for one in shown], feed.video, feed.reader)
+    return with_attention(shown, finished.model, few, finished.device)
 
 
 def _predict(finished: Finished, feed: GroundedFeed, settings: GroundedEvaluate, label: str) -> list[Record]:

@@ -26,6 +26,7 @@ from stages.metrics.localisation import overlap
 from stages.metrics.report import baseline_numbers, split_report, validation_numbers
 from stages.params import Run
 from stages.predictions.baselines import baselines, shares
+from stages.predictions.dictionary_attention import with_attention
 from stages.predictions.inference import predict, published_ids
 from stages.predictions.pages import examples
 from stages.predictions.settings import Evaluate
@@ -115,8 +116,8 @@ class Predictor:
         has = self.streams.has
         return [sample for sample in samples if has("video", sample.video_id) and has("query", sample.query_id)]
 
-    def predict(self, samples: Sequence[MomentSample], settings: Evaluate, label: str) -> list[Record]:
-        """Submission records of the samples.
+    def feed(self, samples: Sequence[MomentSample]) -> MomentFeed:
+        """Batches of the samples.
 
         Raises StoreError if features of one are not there.
         """
@@ -124,8 +125,14 @@ class Predictor:
             self.streams.fused(stream, ids, budget_bytes=self.budget_bytes, device=self.device)
             for stream, ids in (("video", [one.video_id for one in samples]), ("query", [one.query_id for one in samples]))
         )
-        feed = MomentFeed(samples, part(video, self.shown), query, self.fps)
-        return predict(self.model, feed, settings, device=self.device, label=label)
+        return MomentFeed(samples, part(video, self.shown), query, self.fps)
+
+    def predict(self, samples: Sequence[MomentSample], settings: Evaluate, label: str) -> list[Record]:
+        """Submission records of the samples.
+
+        Raises StoreError if features of one are not there.
+        """
+        return predict(self.model, self.feed(samples), settings, device=self.device, label=label)
 
 
 def features(record: RunRecord, entry: Run | None) -> dict[str, tuple[str, ...]]:
@@ -184,8 +191,17 @@ def _split(name: str, samples: list[MomentSample], predictor: Predictor, setting
         dropped=dropped,
         report=report,
         baselines=trivial,
-        examples=examples(kept, predictions, split=name, fps=predictor.fps or 1.0, chosen=settings.examples),
+        examples=_with_attention(
+            predictor, kept, examples(kept, predictions, split=name, fps=predictor.fps or 1.0, chosen=settings.examples)
+        ),
     )
+
+
+def _with_attention(predictor: Predictor, samples: Sequence[MomentSample], shown: list[Record]) -> list[Record]:
+    """Examples with what the method read off its dictionary, where it has one."""
+    by_id = {sample.sample_id: sample for sample in samples}
+    feed = predictor.feed([by_id[one["sample_id"]] for one in shown])
+    return with_attention(shown, predictor.model, feed, predictor.device)
 
 
 def predicted(finished: Finished, entry: Run | None, data: Data, split: str, settings: Evaluate) -> Predicted:

@@ -28,8 +28,9 @@ const timelines = (() => {
 
   // The whole timeline of one query.
   function full(query) {
-    const { parts, draw } = (query.relations ? relations : query.answer ? answers : moments).full(query);
-    return { whole: node("div", { class: "timeline" }, node("blockquote", {}, node("bdi", {}, query.query)), spans.facts(query), ...parts), draw };
+    const found = [(query.relations ? relations : query.answer ? answers : moments).full(query), dictionaries.full(query)];
+    const whole = node("div", { class: "timeline" }, node("blockquote", {}, node("bdi", {}, query.query)), spans.facts(query), ...found.flatMap((one) => one.parts));
+    return { whole, draw() { for (const one of found) one.draw(); } };
   }
 
   return { strip, full };

@@ -101,6 +101,14 @@ def test_the_first_example_is_open_and_others_open_by_the_keyboard(visit, file):
     assert tab.locator("#run-one .timeline").count() == 1
 
 
+def test_a_timeline_tells_what_was_read_off_the_dictionary(visit, file):
+    opened = visit(file, "run-one").locator("#run-one .timeline").first
+    drawn = opened.locator("[role=img][aria-label='Entries of the dictionary by clip']")
+    assert drawn.count() == 1
+    assert all(f"entry {entry}" in drawn.inner_html() for entry in (17, 3, 60))
+    assert "Of 64 entries" in opened.inner_text()
+
+
 def test_queries_are_filtered_by_split(visit, file):
     tab = visit(file, "run-one")
     tab.locator("#run-one .queries").get_by_label("show only this split").select_option(label="reversed")

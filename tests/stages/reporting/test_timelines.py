@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from stages.reporting import timelines
 from stages.reporting.pages import read_pages
+from stages.reporting.reading import ReportError
 from tests.stages.reporting.sample_answers import question_page, relation_page
 from tests.stages.reporting.sample_pages import page, write_pages
 
@@ -76,3 +77,15 @@ def test_relations_keep_their_words_apart(tmp_path):
         "rank": 3,
     }
     assert [one["hit"] for one in query["relations"]["predicted"]].count(True) == 2
+
+
+def test_what_was_read_off_the_dictionary_comes_with_its_entries(one):
+    read = timelines.examples(one, 1)[0]["dictionary"]
+    assert (read["entries"], read["size"], len(read["weights"]), len(read["weights"][0])) == ([17, 3, 60], 64, 3, 24)
+
+
+def test_weights_of_another_number_of_entries_are_refused(tmp_path):
+    made = page("a", examples=1)
+    made["examples"][0]["dictionary"]["entries"] = [1]
+    with pytest.raises(ReportError, match=r"dictionary: weights: expected 1 lists"):
+        read_pages(write_pages(tmp_path, made))

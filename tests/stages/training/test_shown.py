@@ -49,5 +49,5 @@ def test_clips_beside_the_evidence_give_way_to_those_in_it():
 
 
 def test_evidence_is_refused_where_no_question_is():
-    with pytest.raises(TargetError, match="features.shown"):
+    with pytest.raises(TargetError, match=r"features\.shown"):
         part(Rows(), "evidence")
