@@ -27,7 +27,7 @@ setup: $(VENV)/.ready  ## Virtual environment with every version of the lock fil
 
 # Without an NVIDIA driver the CPU build of PyTorch is asked for first (pip finds it where the machine's package index offers one;
 # see README), so that a small machine does not fetch gigabytes of CUDA packages. With a driver, the registry's GPU build is taken.
-$(VENV)/.ready: requirements.lock
+$(VENV)/.ready: requirements.lock pipelines/params_once.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "doflow needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -37,6 +37,7 @@ $(VENV)/.ready: requirements.lock
 	  $(BIN)/python -m pip install --quiet torch==$(TORCH)+cpu 2>/dev/null || $(BIN)/python -m pip install --quiet torch==$(TORCH); \
 	fi
 	$(BIN)/python -m pip install --quiet -r requirements.lock
+	@packages=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && cp pipelines/params_once.py $$packages/doflow_params_once.py && echo 'import doflow_params_once' > $$packages/doflow_params_once.pth
 	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m stages.commands "$$@"\n' > $(BIN)/doflow && chmod +x $(BIN)/doflow
 	@touch $@
 

@@ -1,0 +1,77 @@
+"""DVC reads params.yaml once per command instead of once per stage.
+
+DVC parses the whole file, and walks the whole of it for every key, for each stage that it looks at: with the hundreds of entries
+of this project that is two thirds of a `dvc repro` that has nothing to do. `make setup` copies this file into the virtual
+environment, where Python imports it at every start (a `.pth` file). It changes no result: a file is read again as soon as its
+time, size or inode differs, and every caller gets a copy of its own. Without it everything works, slower.
+
+It imports nothing but the standard library, for it runs before anything else. A DVC that is built differently is left as it is;
+tests/pipelines/test_params_once.py says so for the pinned one.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from typing import Any
+
+TARGET = "dvc.dependency.param"  # where DVC 3 reads parameters
+GLOBS = frozenset("*?[]!")  # keys with these are patterns to DVC: left to it
+
+
+class Hook:
+    """Meta path finder: lets the module be found as usual, and changes it once it is loaded."""
+
+    @classmethod
+    def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The usual spec of DVC's module, with `remember` behind its loader; None for every other module."""
+        if name != TARGET or (spec := PathFinder.find_spec(name, path, target)) is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def load_and_change(module: Any) -> None:
+            load(module)
+            remember(module)
+
+        spec.loader.exec_module = load_and_change  # type: ignore[method-assign]
+        return spec
+
+
+def remember(module: Any) -> None:
+    """Make the module's `read_param_file` keep what it parsed."""
+    read, load = getattr(module, "read_param_file", None), getattr(module, "load_path", None)
+    if read is None or load is None:
+        return
+    import copy
+    from pathlib import Path
+
+    parsed: dict[tuple[str, int, int, int], Any] = {}
+
+    def load_once(path: Any, fs: Any, **options: Any) -> Any:
+        if getattr(fs, "protocol", "") != "local" or options:
+            return load(path, fs, **options)
+        stat = Path(path).stat()
+        key = (str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        if key not in parsed:
+            parsed[key] = load(path, fs)
+        return parsed[key]
+
+    def read_once(fs: Any, path: Any, key_paths: Any = None, flatten: bool = False, **options: Any) -> Any:
+        if not key_paths or not flatten or GLOBS.intersection("".join(key_paths)):
+            return copy.deepcopy(read(fs, path, key_paths, flatten, **options))
+        found = {}
+        for key in key_paths:
+            value = load_once(path, fs, **options)
+            try:
+                for part in key.split("."):
+                    value = value[part]
+            except (KeyError, TypeError):  # not there, or inside a list or a number: as DVC has it
+                found.update(read(fs, path, [key], flatten, **options))
+                continue
+            found[key] = copy.deepcopy(value)
+        return found
+
+    module.load_path, module.read_param_file = load_once, read_once
+
+
+sys.meta_path.insert(0, Hook)
