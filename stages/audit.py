@@ -40,6 +40,7 @@ from stages.auditing.effects import Effect, effects
 from stages.auditing.outcomes import Outcomes, align, write_outcomes
 from stages.auditing.pages import page
 from stages.auditing.settings import Audit, AuditData, Confounders
+from stages.auditing.steps import joined
 from stages.datasets.schema import DatasetError
 from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup, run_alone, world_alone, world_value
 from stages.predictions.submission import write_beside, write_json
@@ -113,7 +114,7 @@ def _commands(name: str, run: Run, places: Places, folder: Path) -> tuple[tuple[
         "out": folder / "run",
     }
     evaluate = {"run": folder / "run", "results": folder / "results", "page": folder / "page.json"}
-    return ("-m", "stages.train", *_options(data | train)), ("-m", "stages.evaluate", *_options(data | evaluate))
+    return (joined([("stages.train", *_options(data | train)), ("stages.evaluate", *_options(data | evaluate))]),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,9 +180,11 @@ def plan_strengths(audit: Audit, places: Places, out: Path) -> list[Strength]:
             folder=folder,
             params=text,
             digest=code.joined({"params": code.joined({"": text}), **_code_of([stage for stage, _, _ in steps], audit, places)}),
-            commands=tuple(
-                ("-m", f"stages.{stage}", *_options({"name": key, **files, "params": folder / "params.yaml"}))
-                for stage, key, files in steps
+            commands=(
+                joined(
+                    (f"stages.{stage}", *_options({"name": key, **files, "params": folder / "params.yaml"}))
+                    for stage, key, files in steps
+                ),
             ),
         )
         own = replace(audit.at_strength(), data=AuditData(dataset=name, confounders=Confounders(**confounders)))

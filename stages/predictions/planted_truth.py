@@ -42,3 +42,12 @@ def causal_objects(raw: Path | None, split: str) -> dict[str, set[tuple[int, int
         for row in table
         if row["causal_objects"]
     }
+
+
+def object_counts(raw: Path | None, split: str) -> dict[str, int]:
+    """Sample id -> objects in a frame of its video; empty where there is no truth, or none about that."""
+    path = None if raw is None else raw / FOLDER / f"{split}.parquet"
+    if path is None or not path.is_file() or "objects" not in pq.read_schema(path).names:
+        return {}
+    table = pq.read_table(path, columns=["sample_id", "objects"])
+    return dict(zip(table["sample_id"].to_pylist(), table["objects"].to_pylist(), strict=True))

@@ -204,7 +204,18 @@ def charts(page: AuditPage) -> dict[str, Any]:
         "variants": [labels.visible(variant) for variant in page.variants],
         "measures": [{"measure": labels.visible(measure), **_charts(page, measure)} for measure in page.measures],
     }
+    if parts := parts_of_headline(page):
+        drawn["parts"] = parts
     return drawn | {"over": labels.visible(page.sweep.over) if page.sweep else None}
+
+
+def parts_of_headline(page: AuditPage) -> list[dict[str, Any]]:
+    """Gain of the full method by groups of the headline measure, as "Acc, above 80 s" is one of "Acc"; nothing without groups."""
+    first = page.measures[0]
+    groups = [one for one in page.measures if one == first or one.startswith(f"{first}, ")]
+    found = [one for group in groups for one in page.effects
+             if (one.kind, one.variant, one.measure) == ("gain", page.full, group) and one.value is not None]  # fmt: skip
+    return [_point(one) | {"variant": labels.visible(one.measure)} for one in found] if len(groups) > 1 else []
 
 
 def gains(pages: Sequence[AuditPage]) -> list[dict[str, Any]]:

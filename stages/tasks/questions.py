@@ -23,12 +23,13 @@ from stages.datasets.schema import DatasetError, QuestionSample
 from stages.features.resident import Fused
 from stages.features.store import FeatureStore, StoreError
 from stages.features.streams import Streams
+from stages.metrics.complexity import by_complexity
 from stages.metrics.question_report import Asked, accuracies, groups
 from stages.metrics.rationale import agreement, evidence_clips, quality, random_choice
 from stages.metrics.report import Numbers, SplitReport
 from stages.params import Run
 from stages.predictions.guesses import frequent
-from stages.predictions.planted_truth import causal_objects, evidence, shortcut_answers
+from stages.predictions.planted_truth import causal_objects, evidence, object_counts, shortcut_answers
 from stages.predictions.questions import accuracy, by_rank, examples, predict, published
 from stages.predictions.settings import QuestionEvaluate
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
@@ -388,7 +389,9 @@ def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:
         for name, value in zip(RATIONALE, founded, strict=True):
             values[name][place] = 100 * value
     there = {name: found for name, found in values.items() if not np.isnan(found).all()}
-    return Outcomes([row["sample_id"] for row in records], there)
+    ids, crowd = [row["sample_id"] for row in records], object_counts(data.raw, split)
+    harder = by_complexity(values["Acc"], [samples[one].duration for one in ids], [crowd.get(one) for one in ids])
+    return Outcomes(ids, there | harder)
 
 
 def _agreement(chosen: set[tuple[int, int]], true: set[tuple[int, int]]) -> tuple[float, float, float]:

@@ -89,6 +89,10 @@ const audits = (() => {
       place.append(multiples);
       for (const effect of one.effects) card(multiples, effect.says, (width) => forest(width, effect.points, effect.says));
     }
+    if (data.parts && one === data.measures[0]) {
+      place.append(node("h2", {}, "Gain by group"));
+      card(place, "Gain of the full method by group of queries, in points", (width) => forest(width, data.parts, "Gain by group of queries"));
+    }
     if (one.sweeps.length) {
       place.append(node("h2", {}, "Over the strength of the bias"));
       for (const part of one.sweeps) {

@@ -1,0 +1,33 @@
+"""Accuracy by how complex a video is: its length and the number of objects in a frame.
+
+Limits: 80 s and 10 objects, the first at which adaptive selection is said to pay (TranSTR, ICCV 2023).   Q questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.metrics.question_report import LONG_SECONDS
+
+CROWDED = 10  # objects in a frame
+Floats = NDArray[np.float64]
+
+
+def by_complexity(
+    accuracy: Floats, durations: Sequence[float | None], objects: Sequence[int | None], name: str = "Acc"
+) -> dict[str, Floats]:
+    """accuracy (Q,), seconds and objects per frame of its videos -> the same by group, (Q,) each, NaN outside the group.
+
+    A property that does not tell the questions apart gives no groups.
+    """
+    out: dict[str, Floats] = {}
+    for values, limit, unit in ((durations, LONG_SECONDS, "s"), (objects, CROWDED, "objects")):
+        known = np.array([np.nan if value is None else value for value in values], np.float64)
+        above = known > limit
+        if above.any() and (known <= limit).any():
+            for label, inside in (("up to", known <= limit), ("above", above)):
+                out[f"{name}, {label} {limit:g} {unit}"] = np.where(inside, accuracy, np.nan)
+    return out
