@@ -8,7 +8,6 @@ Methods read words, not features of words: a run names a text encoder (features.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +27,7 @@ from stages.confounders.files import read_rows
 from stages.confounders.graph_files import read_graphs
 from stages.datasets.ground_truth import published_windows
 from stages.datasets.samples import read_samples, training_split
-from stages.datasets.schema import DatasetError, QuestionSample
+from stages.datasets.schema import QuestionSample
 from stages.features.streams import Streams
 from stages.metrics.grounded_answers import overlap
 from stages.metrics.grounded_report import Pointed, headline, moments, numbers, thresholds
@@ -39,6 +38,7 @@ from stages.predictions.dictionary_attention import with_attention
 from stages.predictions.grounded_questions import examples, frame_times, predict, published, record
 from stages.predictions.guesses import frequent
 from stages.predictions.settings import GroundedEvaluate
+from stages.tasks.available import available, left_out, refuse_none
 from stages.tasks.questions import outcomes as answered
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
 from stages.training.grounded_questions import GroundedFeed, Reader, asked
@@ -50,8 +50,6 @@ from stages.training.tokenising import FOLDER, EncoderError, Tokeniser, tokenize
 
 WEIGHTS = "model.safetensors"
 SHOWN = 6
-
-log = logging.getLogger(__name__)
 
 
 def prepare(run: Run, inputs: Inputs, device: torch.device) -> Prepared:
@@ -158,14 +156,7 @@ def _load_encoder(model: Any, run: Run, encoder: Path) -> None:
 
 
 def _with_features(samples: Sequence[QuestionSample], streams: Streams) -> list[QuestionSample]:
-    kept = [sample for sample in samples if streams.has("video", sample.video_id)]
-    if len(kept) < len(samples):
-        there = {sample.sample_id for sample in kept}
-        first = next(sample.sample_id for sample in samples if sample.sample_id not in there)
-        log.warning(
-            "%d of %d questions have no features and are left out, the first is %s", len(samples) - len(kept), len(samples), first
-        )
-    return kept
+    return available(samples, lambda sample: streams.has("video", sample.video_id))
 
 
 def _validation(feed: GroundedFeed, settings: GroundedEvaluate, model: Any, device: torch.device) -> Validate:
@@ -218,8 +209,7 @@ def _feed(finished: Finished, entry: Run, data: Data, samples: Sequence[Question
     names = finished.record.features.get("video") or entry.features.video
     streams = Streams(data.features, {"video": names}, needed=("video",))
     kept = _with_features(samples, streams)
-    if not kept:
-        raise DatasetError(f"{data.samples}: none of {len(samples)} questions has features in the stores of this run")
+    refuse_none(kept, samples, data.samples)
     ids = [sample.video_id for sample in kept]
     whole = streams.fused("video", ids, budget_bytes=finished.budget_bytes, device=finished.device, normalise=False)
     video = part(whole, finished.record.shown)
@@ -238,7 +228,6 @@ def results(finished: Finished, entry: Run, data: Data) -> Results:
         feed, streams = _feed(finished, entry, data, samples)
         recipes = streams.recipes()
         rows = _predict(finished, feed, settings, name)
-        there = {sample.sample_id for sample in feed.samples}
         report: SplitReport | None = None
         trivial: dict[str, Numbers] = {}
         if all(sample.answer is not None for sample in feed.samples):
@@ -248,7 +237,7 @@ def results(finished: Finished, entry: Run, data: Data) -> Results:
                 name=name,
                 samples=feed.samples,
                 predictions=rows,
-                dropped=[sample.sample_id for sample in samples if sample.sample_id not in there],
+                dropped=left_out(samples, feed.samples),
                 report=report,
                 baselines=trivial,
                 examples=_with_attention(finished, feed, examples(feed.samples, rows, split=name, chosen=settings.examples)),

@@ -7,7 +7,6 @@ What a store of words holds is told by its ids: questions (sample ids), or candi
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -32,13 +31,12 @@ from stages.predictions.guesses import frequent
 from stages.predictions.planted_truth import causal_objects, evidence, object_counts, shortcut_answers
 from stages.predictions.questions import accuracy, by_rank, examples, predict, published
 from stages.predictions.settings import QuestionEvaluate
+from stages.tasks.available import available, left_out, refuse_none
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
 from stages.training.answer_vocabulary import ANSWERS, AnswersError, AnswerVocabulary, build_answers, read_answers
 from stages.training.loop import TrainingError, Validate
 from stages.training.questions import QuestionFeed, Sources
 from stages.training.settings import Shown
-
-log = logging.getLogger(__name__)
 
 
 def prepare(run: Run, inputs: Inputs, device: torch.device) -> Prepared:
@@ -140,19 +138,12 @@ def _with_features(samples: Sequence[QuestionSample], streams: Streams) -> list[
         return []
     texts = text_stores(streams, samples)
     videos = [*streams.stores["video"], *streams.stores.get("objects", [])]
-    kept = [
-        sample
-        for sample in samples
-        if all(sample.video_id in store for store in videos)
-        and all(_item(sample, kind) in store for kind, store in texts.items())
-    ]
-    if len(kept) < len(samples):
-        there = {sample.sample_id for sample in kept}
-        first = next(sample.sample_id for sample in samples if sample.sample_id not in there)
-        log.warning(
-            "%d of %d questions have no features and are left out, the first is %s", len(samples) - len(kept), len(samples), first
-        )
-    return kept
+
+    def known(sample: QuestionSample) -> bool:
+        words = all(_item(sample, kind) in store for kind, store in texts.items())
+        return words and all(sample.video_id in store for store in videos)
+
+    return available(samples, known)
 
 
 def sources_of(
@@ -208,8 +199,7 @@ def _feed(finished: Finished, entry: Run | None, data: Data, samples: Sequence[Q
     names = finished.record.features or (entry.features.stores() if entry else {})
     streams = Streams(data.features, names)
     kept = _with_features(samples, streams)
-    if not kept:
-        raise DatasetError(f"{data.samples}: none of {len(samples)} questions has features in the stores of this run")
+    refuse_none(kept, samples, data.samples)
     _check_options(kept)
     sources = sources_of(
         streams,
@@ -259,7 +249,6 @@ def _split(
 ) -> Split:
     """Predict one split and score it."""
     predictions = predict(finished.model, feed, batch_size=settings.batch_size, device=finished.device, label=name)
-    there = {sample.sample_id for sample in feed.samples}
     report: SplitReport | None = None
     trivial: dict[str, Numbers] = {}
     objects = causal_objects(raw, name)
@@ -269,7 +258,7 @@ def _split(
         name=name,
         samples=feed.samples,
         predictions=predictions,
-        dropped=[sample.sample_id for sample in samples if sample.sample_id not in there],
+        dropped=left_out(samples, feed.samples),
         report=report,
         baselines=trivial,
         examples=examples(feed.samples, predictions, split=name, chosen=settings.examples, objects=objects),
