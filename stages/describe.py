@@ -135,7 +135,7 @@ def _run(path: Path) -> Iterator[Line]:
     yield from ((f"features {stream}", " + ".join(names)) for stream, names in sorted(record["features"].items()))
     yield "widths", _pairs(record["widths"])
     yield "confounders", _pairs({name: " x ".join(map(str, shape)) for name, shape in record["confounders"].items()})
-    yield "time base", f"{record['fps']:g} clips per second"
+    yield "time base", f"{record['fps']:g} clips per second" if record["fps"] else "as many rows for every video"
     yield "seed", record["seed"]
     yield "selection", _pairs(record["selection"] or {}) or "last epoch, or imported weights"
     yield from (("model." + key, _short(value)) for key, value in sorted(record["model"].items()))

@@ -102,6 +102,9 @@ def test_a_run_is_described_with_its_features_numbers_and_inputs(tmp_path, capsy
     assert dataclasses.asdict(record)["train"]["lr"] == 2.0e-3
     assert "train.lr" in text
 
+    save_run(tmp_path / "r2", {"a": torch.ones(3, 4)}, dataclasses.replace(record, fps=0.0))  # questions: frames of even number
+    assert "as many rows for every video" in shown(capsys, tmp_path / "r2")
+
 
 def test_a_world_fetched_files_and_results_are_described(tmp_path, capsys):
     world, raw, results = (tmp_path / name for name in ("world", "raw", "results"))
