@@ -42,7 +42,10 @@ class Roberta:
 
 
 class CandidateEncoder(nn.Module):
-    """One vector per candidate. `mean`: words are averaged, not weighted."""
+    """One vector per candidate. `mean`: words are averaged, not weighted.
+
+    Without dropout equal texts have equal vectors: on a CPU each is then read once, however many candidates have it.
+    """
 
     def __init__(self, sizes: Roberta, *, d_model: int, mean: bool) -> None:
         from transformers import RobertaConfig, RobertaModel  # takes seconds: not for those who only read settings
@@ -52,6 +55,7 @@ class CandidateEncoder(nn.Module):
         self.encoder = RobertaModel(library, add_pooling_layer=False)
         self.project = nn.Linear(sizes.hidden_size, d_model)
         self.pool = None if mean else PooledRows(d_model, hidden=False)
+        self.random = sizes.hidden_dropout_prob > 0 or sizes.attention_probs_dropout_prob > 0
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Weights of a RoBERTa of the same sizes, by the library's names, with or without the prefix `roberta.`.
@@ -65,11 +69,18 @@ class CandidateEncoder(nn.Module):
     def forward(self, ids: Tensor, real: Tensor, *, pool_pads: bool) -> Tensor:
         """ids, real (B, M, L) -> (B, M, D). `pool_pads`: padding takes part in the pooling (never in the encoder)."""
         flat, mask = ids.flatten(end_dim=1), real.flatten(end_dim=1)
-        attended = mask[:, None, None]  # with four axes the library takes it as it is; with two it waits for the device to look
-        words = self.project(self.encoder(input_ids=flat, attention_mask=attended).last_hidden_state)  # (B M, L, D)
-        pooled = None if pool_pads else mask
-        vectors = masked_mean(words, pooled) if self.pool is None else self.pool(words, pooled)[0]
-        return vectors.unflatten(0, ids.shape[:2])
+        if ids.device.type == "cpu" and not (self.training and self.random):  # elsewhere counting them would wait for the device
+            rows, place = torch.cat((flat, mask.to(flat.dtype)), dim=1).unique(dim=0, return_inverse=True)
+            flat, mask = rows[:, : flat.shape[1]], rows[:, flat.shape[1] :].bool()
+            return self._read(flat, mask, pool_pads=pool_pads)[place].unflatten(0, ids.shape[:2])
+        return self._read(flat, mask, pool_pads=pool_pads).unflatten(0, ids.shape[:2])
+
+    def _read(self, ids: Tensor, real: Tensor, *, pool_pads: bool) -> Tensor:
+        """ids, real (N, L) -> (N, D)."""
+        attended = real[:, None, None]  # with four axes the library takes it as it is; with two it waits for the device to look
+        words = self.project(self.encoder(input_ids=ids, attention_mask=attended).last_hidden_state)  # (N, L, D)
+        pooled = None if pool_pads else real
+        return masked_mean(words, pooled) if self.pool is None else self.pool(words, pooled)[0]
 
 
 class FrameEmbedding(nn.Module):
