@@ -5,7 +5,8 @@ reads   --run                          model.safetensors, config.json; no dictio
         a video of your own:           --features FILE ..., one per kind of features of the run, in its order (npz, npy, pt)
                                        --query TEXT ..., with --query-features FILE ... beside; without them, the stored features
                                        of a query of the data set with the same text, or the text encoder that the run's features
-                                       name
+                                       name; a run trained without times (CPL, CCR) reads the words of --query themselves, and
+                                       wants the video's length: --duration S
 writes  --out                          JSON lines in the submission format: vid, qid, pred_relevant_windows, pred_saliency_scores,
                                        relavent_score; into a folder under the benchmark's own file name
         --zip                          with --split val test: what the QVHighlights evaluation server takes, checked
@@ -43,6 +44,7 @@ from stages.predictions.submission import check, lines, submission_name, write_j
 from stages.predictions.text_encoders import encode
 from stages.predictions.timeline import draw
 from stages.tasks.moments import features, post_processing
+from stages.tasks.own_description import describe
 from stages.tasks.task import Data, Finished, Predicted, load_task
 from stages.training.runs import RunError, RunRecord, load_run
 from stages.training.tokenising import EncoderError
@@ -201,6 +203,9 @@ def run_splits(loaded: Loaded, args: argparse.Namespace) -> None:
 def run_own(loaded: Loaded, args: argparse.Namespace) -> None:
     """Everything that --features and --query ask for."""
     record = loaded.record
+    if loaded.model.TASK == "weak_moments":
+        run_description(loaded, args)
+        return
     if loaded.model.TASK != "moments":
         raise PredictionError(
             f"{args.run}: {record.method} (task {loaded.model.TASK}) is predicted for whole splits only: --dataset and --split"
@@ -212,18 +217,39 @@ def run_own(loaded: Loaded, args: argparse.Namespace) -> None:
     records = predict_own(loaded, video, args.query, tokens)
     write_jsonl(args.out, records)
     if args.plot:
-        draw(args.plot, [_example(video, record) for record in records])
+        draw(args.plot, [_example(video.name, video.duration, video.fps, record) for record in records])
 
 
-def _example(video: own_video.OwnVideo, record: dict[str, Any]) -> dict[str, Any]:
+def run_description(loaded: Loaded, args: argparse.Namespace) -> None:
+    """The same for a run that was trained without times: words instead of text features, clips instead of a frame rate."""
+    if loaded.entry is None:
+        raise PredictionError(
+            f"{args.params} has no entry {loaded.record.run!r} that says how proposals answer; name one with --settings"
+        )
+    if args.query_features:
+        raise PredictionError(f"--query-features: {loaded.record.method} reads the words of --query themselves")
+    parts = [own_video.read_rows(file) for file in args.features]
+    if args.duration is None and args.fps is None:
+        raise PredictionError(
+            "these features are not spaced in time alike: give the length of your video, --duration S, or --fps F"
+        )
+    duration = len(parts[0]) / args.fps if args.duration is None else args.duration
+    name = args.video_id or args.features[0].stem
+    records = describe(loaded.finished, loaded.entry, parts, args.query, name=name, duration=duration, settings=loaded.settings)
+    write_jsonl(args.out, records)
+    if args.plot:
+        draw(args.plot, [_example(name, duration, 1.0, record) for record in records])
+
+
+def _example(name: str, duration: float, fps: float, record: dict[str, Any]) -> dict[str, Any]:
     return {
         "query": record["query"],
-        "video_id": video.name,
-        "duration": video.duration,
+        "video_id": name,
+        "duration": duration,
         "truth": [],
         "windows": record["pred_relevant_windows"],
-        "saliency": record["pred_saliency_scores"],
-        "seconds_per_clip": 1 / video.fps,
+        "saliency": record.get("pred_saliency_scores", []),
+        "seconds_per_clip": 1 / fps,
         "answerable_probability": record.get("relavent_score"),
     }
 

@@ -22,7 +22,7 @@ import numpy as np
 from stages.features.words import Sentences, Vocabulary
 
 SCHEMA_VERSION = 1
-KINDS = {"words": "U", "ids": "U", "vectors": "f"}  # NumPy's letters; all other arrays are integers
+KINDS = {"words": "U", "ids": "U", "provenance": "U", "vectors": "f"}  # NumPy's letters; all other arrays are integers
 
 
 class VocabularyError(ValueError):
@@ -90,6 +90,24 @@ def read_sentences(path: Path, split: str) -> Sentences:
     if not ends or (np.diff(offsets) < 0).any() or (len(classes) and not 0 <= classes.min() <= classes.max() <= len(vectors)):
         raise VocabularyError(f"{path}: {split}: sentences and classes do not belong to each other; make it again")
     return Sentences(vectors, [str(one) for one in ids], rows(classes), rows(weights), longest=int(arrays["longest"]))
+
+
+def read_longest(path: Path) -> int:
+    """How many kept words of a sentence count. Raises VocabularyError."""
+    return int(_read(path, ("longest",))["longest"])
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """How it was made: the fields of its entry in params.yaml, and what was left out. Raises VocabularyError."""
+    try:
+        about = json.loads(str(_read(path, ("provenance",))["provenance"]))
+        if not isinstance(about, dict) or "tagger" not in about:
+            raise ValueError("no tagger in it")
+    except ValueError as error:
+        raise (
+            error if isinstance(error, VocabularyError) else VocabularyError(f"{path}: provenance: {error}; make it again")
+        ) from error
+    return about
 
 
 def _read(path: Path, keys: Sequence[str]) -> dict[str, Any]:

@@ -164,13 +164,22 @@ class Predictor:
 
 
 def _predictor(finished: Finished, entry: Run, data: Data) -> Predictor:
+    names = (finished.record.features or {"video": entry.features.video})["video"]
+    return predictor_of(finished, entry, stores=[FeatureStore.open(data.features / f"{name}.zarr") for name in names])
+
+
+def predictor_of(finished: Finished, entry: Run, *, stores: Sequence[FeatureStore]) -> Predictor:
+    """What the run's folder says; what an imported checkpoint does not say, its entry does.
+
+    Raises LookupError if neither says to how many clips videos are resampled.
+    """
     record = finished.record
-    names, clips = (record.features or {"video": entry.features.video})["video"], record.clips or entry.features.clips
+    clips = record.clips or entry.features.clips
     if clips is None:
         raise LookupError(f"{finished.folder}: neither the run nor params.yaml says to how many clips its videos are resampled")
     return Predictor(
         model=finished.model,
-        stores=[FeatureStore.open(data.features / f"{name}.zarr") for name in names],
+        stores=stores,
         vocabulary=_vocabulary(finished.folder, entry),
         clips=clips,
         seed=_seed(record, entry),

@@ -13,6 +13,8 @@ import yaml
 from safetensors.torch import load_file
 
 from stages import evaluate, import_checkpoint, predict, score, train, vocabulary
+from stages.datasets.samples import read_samples
+from stages.features.store import FeatureStore
 from stages.features.vocabularies import VocabularyError, read_sentences, read_vocabulary
 from stages.params import ParamsError, load_params
 from stages.tasks.task import Inputs, load_task
@@ -193,13 +195,6 @@ def test_a_whole_split_is_predicted_as_it_is_evaluated(work, finished, tmp_path)
     assert (tmp_path / "p.jsonl").read_bytes() == (out / "results/predictions.jsonl").read_bytes()
 
 
-def test_a_video_of_ones_own_is_refused_with_the_way_out(finished, tmp_path, capsys):
-    _, out = finished
-    arguments = ["--run", out, "--features", tmp_path / "v.npz", "--query", "a dog", "--out", tmp_path / "p.jsonl"]
-    assert predict.main([*map(str, arguments)]) == 2
-    assert "whole splits only: --dataset and --split" in capsys.readouterr().err
-
-
 def feed_of(work, **train):
     """What a training of CPL sees under these settings, and whether it validates."""
     made, words = work
@@ -235,3 +230,51 @@ def test_without_a_hold_out_all_videos_are_trained_on_and_nothing_selects(work, 
     config = json.loads((tmp_path / "config.json").read_text())
     assert config["selection"] is None
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 1 + TRAIN["epochs"]
+
+
+@pytest.fixture
+def own(work, tmp_path):
+    """Features of one video of the split as files of one's own, its first query, and the length of the video."""
+    for name in ("clip", "slowfast"):
+        np.save(tmp_path / f"{name}.npy", np.array(FeatureStore.open(work[0].features / f"{name}.zarr").rows("iid_000")))
+    (sample, *_) = read_samples(work[0].samples, "iid")
+    assert sample.video_id == "iid_000"
+    return tmp_path, sample
+
+
+def own_video(finished, work, own, *more):
+    folder, sample = own
+    files = ["--features", folder / "clip.npy", folder / "slowfast.npy", "--query", sample.query]
+    common = ["--run", finished[1], "--params", work[0].params, "--device", "cpu", "--out", folder / "own.jsonl"]
+    return predict.main([*map(str, [*common, *files, *more])])
+
+
+def test_a_video_of_ones_own_gets_the_proposals_that_the_split_gives(finished, work, own):
+    folder, sample = own
+    assert own_video(finished, work, own, "--duration", sample.duration, "--plot", folder / "own.png", "--video-id", "mine") == 0
+    (mine,) = (json.loads(line) for line in (folder / "own.jsonl").read_text().splitlines())
+    published = [json.loads(line) for line in (finished[1] / "results/predictions.jsonl").read_text().splitlines()]
+    (first,) = (row for row in published if row["qid"] == sample.sample_id)
+    assert (mine["vid"], mine["query"]) == ("mine", sample.query)
+    for field in ("center", "width"):  # which words are hidden is drawn by the query's id, so losses differ
+        np.testing.assert_allclose(mine[field], first[field], atol=1e-6)
+    assert len(mine["pred_relevant_windows"]) >= MODEL["proposals"]
+    assert all(0 <= start <= end <= sample.duration for start, end, _ in mine["pred_relevant_windows"])
+    assert (folder / "own.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ([], "--duration S, or --fps F"),
+        (["--duration", 20, "--query", "xyzzy"], "'xyzzy': none of its words"),
+        (["--duration", 20, "--query-features", "words.npy"], "reads the words of --query themselves"),
+        (["--duration", 20, "--features", "clip.npy"], "6 channels in all; the run takes 11"),
+        (["--duration", 20, "--settings", "none"], "no entry 'none'"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_the_way_out(finished, work, own, more, reason, capsys):
+    more = [own[0] / part if str(part).endswith(".npy") else part for part in more]
+    assert own_video(finished, work, own, *more) == 2
+    assert reason in capsys.readouterr().err
+    assert not (own[0] / "own.jsonl").exists()
