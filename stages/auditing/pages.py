@@ -42,7 +42,7 @@ def page(
         "numbers": [_finite(row) for row in numbers],
         "controls": list(controls(audit, found)),
         "sweep": _sweep(audit, points),
-        "says": [*sentences(audit, found), *swept(audit, points)],
+        "says": list(sentences(audit, found, points)),
         "provenance": dict(provenance),
     }
 
@@ -63,23 +63,6 @@ def _sweep(audit: Audit, points: Sequence[tuple[float, Effect]]) -> dict[str, An
         return None
     rows = [{"strength": strength, **_finite(asdict(effect))} for strength, effect in sorted(points, key=lambda one: one[0])]
     return {"over": audit.sweep.over, "rows": rows}
-
-
-def swept(audit: Audit, points: Sequence[tuple[float, Effect]]) -> Iterator[str]:
-    """The sweep in words: from its weakest to its strongest bias."""
-    for kind, variant, what in (
-        ("gap", audit.base, f"the gap of {audit.base}"),
-        ("gap", audit.full, f"that of {audit.full}"),
-        ("gain", audit.full, f"the gain of {audit.full}"),
-    ):
-        found = sorted(
-            ((at, one) for at, one in points if (one.kind, one.variant, one.measure) == (kind, variant, audit.measures[0])),
-            key=lambda one: one[0],
-        )
-        if len(found) > 1:
-            (weakest, first), (strongest, last) = found[0], found[-1]
-            ends = f"from {_ranged(first)} to {_ranged(last)} points"
-            yield f"From strength {weakest:g} of the bias to {strongest:g} {what} goes {ends}."
 
 
 def _finite(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,8 +103,8 @@ def _control(control: str, expected: str, effect: Effect, holds: bool) -> dict[s
     return {"control": control, "expected": expected, **numbers, "holds": None if math.isnan(effect.low) else holds}
 
 
-def sentences(audit: Audit, found: Sequence[Effect]) -> Iterator[str]:
-    """The headline measure in words; a claim is made only where the interval leaves 0 out."""
+def sentences(audit: Audit, found: Sequence[Effect], points: Sequence[tuple[float, Effect]] = ()) -> Iterator[str]:
+    """What the headline measure says, the three main things first; a claim is made only where the interval leaves 0 out."""
     effects, measure = _headline(audit, found), audit.measures[0]
     many = f"{len(audit.seeds)} seeds" if len(audit.seeds) > 1 else "one seed, so no interval over trainings"
     iid, cut, gap = (effects.get((audit.base, which)) for which in (audit.splits.iid, audit.splits.interventional, "gap"))
@@ -130,22 +113,59 @@ def sentences(audit: Audit, found: Sequence[Effect]) -> Iterator[str]:
             f"{measure}, {many}: {audit.base} reaches {iid.value:.1f} where the biases of training hold and {cut.value:.1f} "
             f"where they are cut, a gap of {_ranged(gap)} points."
         )
-    for variant in audit.variants:
-        gain, narrowing = effects.get((variant, "gain")), effects.get((variant, "narrowing"))
-        if gain:
-            said = _verdict(gain, f"better than {audit.base}", f"worse than {audit.base}", f"not told from {audit.base}")
-            yield f"{variant} is {said} points where the biases are cut."
-        if narrowing:
-            that = f"that of {audit.base}"
-            said = _verdict(narrowing, f"smaller than {that}", f"larger than {that}", f"not told from {that}")
-            yield f"The gap of {variant} is {said} points."
-    for variant in audit.twins:
-        beyond = effects.get((variant, "gain beyond twin"))
-        if beyond:
-            yield (
-                f"Of the gain of {variant}, {_ranged(beyond)} points are not there after training without bias: "
-                + ("that part is debiasing." if beyond.low > 0 else "nothing says that it is debiasing.")
-            )
+    if gain := effects.get((audit.full, "gain")):
+        yield f"{audit.full} is {_than(gain, audit.base)} points where the biases are cut{_debiasing(effects, audit)}."
+    if narrowing := effects.get((audit.full, "narrowing")):
+        that = f"that of {audit.base}"
+        said = _verdict(narrowing, f"smaller than {that}", f"larger than {that}", f"not told from {that}")
+        yield f"The gap of {audit.full} is {said} points."
+    if told := [f"{name} is {_than(gain, audit.base)}" for name in audit.variants
+                if name != audit.full and (gain := effects.get((name, "gain")))]:  # fmt: skip
+        yield f"Where the biases are cut, {'; '.join(told)} points."
+    yield from _rationale(audit, found)
+    yield from swept(audit, points)
+    if failed := [one["control"] for one in controls(audit, found) if one["holds"] is False]:
+        yield f"Not as expected, so read the rest with care: {'; '.join(failed)}."
+
+
+def _than(gain: Effect, base: str) -> str:
+    return _verdict(gain, f"better than {base}", f"worse than {base}", f"not told from {base}")
+
+
+def _debiasing(effects: Mapping[tuple[str, str], Effect], audit: Audit) -> str:
+    """How much of the gain of the full method is not there after training without bias; empty where nobody asked."""
+    beyond = effects.get((audit.full, "gain beyond twin"))
+    if beyond is None:
+        return ""
+    verdict = "that part is debiasing" if beyond.low > 0 else "nothing says that it is debiasing"
+    return f"; {_ranged(beyond)} of them are not there after training without bias: {verdict}"
+
+
+def _rationale(audit: Audit, found: Sequence[Effect]) -> Iterator[str]:
+    """How often what the full method points to shows the answer, beside the variant that points to everything, or evenly."""
+    for measure, what in (("clip precision", "clips"), ("object precision", "objects")):
+        levels = {one.variant: one.value for one in found
+                  if (one.kind, one.measure, one.split) == ("level", measure, audit.splits.interventional)}  # fmt: skip
+        if audit.full in levels and audit.base in levels:
+            own, other = (f"of {name} {levels[name]:.1f} %" for name in (audit.full, audit.base))
+            yield f"Of the {what} that it points to, this many show the answer where the biases are cut: {own}, {other}."
+
+
+def swept(audit: Audit, points: Sequence[tuple[float, Effect]]) -> Iterator[str]:
+    """The sweep in one sentence: from its weakest to its strongest bias."""
+    told, ends = [], ""
+    for kind, variant, what in (
+        ("gap", audit.base, f"the gap of {audit.base}"),
+        ("gap", audit.full, f"that of {audit.full}"),
+        ("gain", audit.full, f"the gain of {audit.full}"),
+    ):
+        chosen = [(at, one) for at, one in points if (one.kind, one.variant, one.measure) == (kind, variant, audit.measures[0])]
+        if len(chosen) > 1:
+            (weakest, first), (strongest, last) = (choose(chosen, key=lambda one: one[0]) for choose in (min, max))
+            told.append(f"{what} from {_ranged(first)} to {_ranged(last)}")
+            ends = f"From strength {weakest:g} of the bias to {strongest:g}"
+    if told:
+        yield f"{ends} {', '.join(told)} points."
 
 
 def _ranged(effect: Effect, sign: int = 1) -> str:

@@ -16,7 +16,8 @@ const dictionaries = (() => {
 
   function draw(query, width) {
     const all = cells(query);
-    const most = Math.max(...all.filter((cell) => !cell.gate).map((cell) => cell.value));
+    // full colour: four times an even share, or the largest there is; so weights that hardly differ stay pale
+    const most = Math.max(4 / query.dictionary.size, ...all.filter((cell) => !cell.gate).map((cell) => cell.value));
     const rows = [...new Set(all.map((cell) => cell.row))];
     return Plot.plot({
       ...FRAME, width, height: 44 + 20 * rows.length, marginTop: 6, marginBottom: 34, ariaLabel: "Entries of the dictionary by clip", ariaDescription: told(query),
@@ -24,7 +25,7 @@ const dictionaries = (() => {
       y: { domain: rows, label: null, tickSize: 0, padding: 0.12 },
       marks: [
         Plot.rect(query.truth.flatMap((span) => rows.map((row) => ({ span, row }))), { x1: (bar) => bar.span[0], x2: (bar) => bar.span[1], y: "row", fill: "var(--truth)", fillOpacity: 0.14 }),
-        Plot.barX(all, { x1: "from", x2: "to", y: "row", fill: (cell) => (cell.gate ? "var(--saliency)" : "var(--predicted)"), fillOpacity: (cell) => (cell.gate ? cell.value : cell.value / (most || 1)), insetLeft: 0.5, insetRight: 0.5 }),
+        Plot.barX(all, { x1: "from", x2: "to", y: "row", fill: (cell) => (cell.gate ? "var(--saliency)" : "var(--predicted)"), fillOpacity: (cell) => (cell.gate ? cell.value : cell.value / most), insetLeft: 0.5, insetRight: 0.5 }),
         Plot.ruleX(query.truth.flat(), { stroke: "var(--truth)", strokeDasharray: "3,3", strokeOpacity: 0.8 }),
         Plot.tip(all, Plot.pointer({ x: (cell) => (cell.from + cell.to) / 2, y: "row", title: (cell) => `${cell.row}, ${cell.from.toFixed(1)}\u2013${cell.to.toFixed(1)}\n${percent(cell.value)}` })),
       ],

@@ -34,11 +34,28 @@ def test_a_twin_is_its_variant_on_the_unbiased_data():
         ({"unbiased": DATA}, "another data set"),
         ({"confidence": 1.0}, "confidence"),
         ({"variants": {"base": {}, "full": {}, "full-unbiased": {}}}, "name of a twin"),
+        ({"variants": {"base": {}, "full": {}, "evidence": {}}}, "names of controls"),
+        ({"sweep": {"over": "x", "fields": [], "strengths": [0.1], "seeds": [0]}}, "fields: expected at least one"),
+        ({"sweep": {"over": "x", "fields": ["y"], "strengths": [0.1, 0.1], "seeds": [0]}}, "must be distinct"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change, told):
     with pytest.raises(ParamsError, match=told):
         parse(Audit, ENTRY | change, "here")
+
+
+def test_a_control_is_base_that_sees_a_part_and_the_scene_has_a_twin():
+    changes = parse(Audit, ENTRY | {"controls": ["scene-only", "evidence"], "twins": []}, "here").changes()
+    assert list(changes) == ["base", "full", "scene-only", "evidence", "scene-only-unbiased"]
+    assert (changes["evidence"]["method"], changes["evidence"]["features.shown"]) == ("cpl", "evidence")
+    assert (changes["scene-only-unbiased"]["dataset"], changes["scene-only-unbiased"]["features.shown"]) == ("fair", "average")
+
+
+def test_a_sweep_trains_base_and_full_alone():
+    sweep = {"over": "bias", "fields": ["planted.scene_bias"], "strengths": [0.0], "seeds": [4]}
+    more = {"variants": ENTRY["variants"] | {"other": {}}, "controls": ["evidence"], "sweep": sweep}
+    one = parse(Audit, ENTRY | more, "here").at_strength()
+    assert (list(one.changes()), one.seeds) == (["base", "full"], (4,))
 
 
 def test_defaults_name_the_three_splits_of_the_planted_world():
