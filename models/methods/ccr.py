@@ -234,7 +234,8 @@ class Model(Method):
                 after = self.side(scene, name, phi, batch.word_ids).difference
             else:
                 psi = self.core.to_words(scene.sentence)[:, None]
-                mu = self.counterfactual(scene, self.told(scene, side).detach(), draws)
+                everywhere = phi if self.config.counterfactual == "uniform" else self.told(scene, side)  # a number asks for none
+                mu = self.counterfactual(scene, everywhere.detach(), draws)
                 here = mu if mu.dim() < 4 else mu.gather(1, best[:, :, :1, None].expand(-1, -1, *mu.shape[2:]))
                 after = self.aggregate(phi, psi) - self.aggregate(here, psi)
             for when, logits in (("before", phi), ("after", after)):
