@@ -18,6 +18,8 @@ from stages.datasets.frame_times import DECODED_FPS, nextgqa_times
 from stages.datasets.json_records import json_object, shown
 from stages.datasets.schema import DatasetError, Quality, is_published, published_file
 
+LONGEST = 1_000_000  # seconds of a video; more than eleven days are no video, and their frames would fill the memory
+
 Windows = tuple[tuple[float, float], ...]
 
 
@@ -38,7 +40,8 @@ def read_evidence(
 
     Times of a video without published ones are computed from the frames that decoding would give (`computed`).
 
-    Raises DatasetError: `windows` is not there; another structure; numbers that are not finite; lists of different length.
+    Raises DatasetError: `windows` is not there; another structure; numbers that are not finite; lists of different length; a
+    video too long for its frames to be counted.
     """
     path = published_file(raw, windows)
     times = _frame_times(raw, frame_times)
@@ -52,6 +55,10 @@ def read_evidence(
         duration, fps = (_positive(entry[key], f"{place}: {key}") for key in ("duration", "fps"))
         shown_at = times.get(video)
         if shown_at is None:
+            if duration > LONGEST:
+                raise DatasetError(
+                    f"{place}: duration: expected at most {LONGEST} seconds, got {duration:g}; fetch the file again"
+                )
             quality.note("frame_times_computed", video)
             shown_at = tuple(computed(max(1, round(duration * DECODED_FPS))))
         found = {qid: _windows(listed, f"{place}: question {qid}") for qid, listed in entry["location"].items()}

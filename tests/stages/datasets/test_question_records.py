@@ -92,6 +92,14 @@ def test_evidence_outside_the_video_is_clamped_and_what_nobody_asks_is_counted(r
     assert counts["frame_times_computed"] == 2
 
 
+@pytest.mark.parametrize("duration", [1e30, 1.5e308])
+def test_a_video_too_long_for_its_frames_to_be_counted_is_refused(raw, duration):
+    put(raw, "val.csv", HEADER + ROW.format(qid=1))
+    put(raw, "gsub_val.json", {"4882821564": {**GSUB["4882821564"], "duration": duration}})
+    with pytest.raises(DatasetError, match="duration: expected at most"):
+        read(nextgqa, raw, "val")
+
+
 def test_evidence_of_another_split_is_refused(raw):
     put(raw, "val.csv", HEADER + ROW.format(qid=1))
     put(raw, "gsub_val.json", {"7": GSUB["4882821564"]})
