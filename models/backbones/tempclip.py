@@ -44,8 +44,11 @@ class Roberta:
 class CandidateEncoder(nn.Module):
     """One vector per candidate. `mean`: words are averaged, not weighted.
 
-    Without dropout equal texts have equal vectors: on a CPU each is then read once, however many candidates have it.
+    Without dropout equal texts have equal vectors: on a CPU each is then read once, however many candidates have it. `once`, an
+    attribute: False reads every candidate for itself, for those who look at what lies inside.
     """
+
+    once = True
 
     def __init__(self, sizes: Roberta, *, d_model: int, mean: bool) -> None:
         from transformers import RobertaConfig, RobertaModel  # takes seconds: not for those who only read settings
@@ -69,7 +72,8 @@ class CandidateEncoder(nn.Module):
     def forward(self, ids: Tensor, real: Tensor, *, pool_pads: bool) -> Tensor:
         """ids, real (B, M, L) -> (B, M, D). `pool_pads`: padding takes part in the pooling (never in the encoder)."""
         flat, mask = ids.flatten(end_dim=1), real.flatten(end_dim=1)
-        if ids.device.type == "cpu" and not (self.training and self.random):  # elsewhere counting them would wait for the device
+        alike = self.once and not (self.training and self.random)
+        if alike and ids.device.type == "cpu":  # elsewhere counting them would wait for the device
             rows, place = torch.cat((flat, mask.to(flat.dtype)), dim=1).unique(dim=0, return_inverse=True)
             flat, mask = rows[:, : flat.shape[1]], rows[:, flat.shape[1] :].bool()
             return self._read(flat, mask, pool_pads=pool_pads)[place].unflatten(0, ids.shape[:2])

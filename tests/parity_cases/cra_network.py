@@ -74,6 +74,7 @@ def load(case: Case, **own: Any) -> tuple[Model, dict[str, str | None]]:
     )
     weights = {name: value for name, value in found.weights.items() if config.front_door or not _front(name)}
     model.load_state_dict(weights)
+    model.network.text.once = False  # its insides are compared candidate by candidate
     return model, table
 
 
