@@ -2,7 +2,7 @@
 
     <cells>/<variant>/<seed>/params.yaml     the run alone, with the values of its variant
                             run/, results/, page.json     what stages.train and stages.evaluate write
-                            log.txt          what they said
+                            log.txt          what they said, until the cell is complete: it tells times, and results are bytes
                             cell.json        the digest of everything that the cell was made from; written last
 
 A cell whose cell.json has the digest that is wanted is kept. One that was interrupted goes on where its training can. A lock that
@@ -161,6 +161,7 @@ def _work(cell: Cell, running: _Running, stop: threading.Event, cwd: Path | None
             if code:
                 told = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN:])
                 raise AuditError(f"cell {cell.name}: python {' '.join(command)} ended with {code}; {log} ends with\n{told}")
+        log.unlink(missing_ok=True)
         _write(cell.folder / DONE, cell.digest)
 
 

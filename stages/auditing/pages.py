@@ -155,7 +155,7 @@ def swept(audit: Audit, points: Sequence[tuple[float, Effect]]) -> Iterator[str]
     """The sweep in one sentence: from its weakest to its strongest bias."""
     told, ends = [], ""
     for kind, variant, what in (
-        ("gap", audit.base, f"the gap of {audit.base}"),
+        ("gap", audit.base, f"the gap of {audit.base} goes"),
         ("gap", audit.full, f"that of {audit.full}"),
         ("gain", audit.full, f"the gain of {audit.full}"),
     ):

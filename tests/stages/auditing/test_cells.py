@@ -34,6 +34,7 @@ def test_every_cell_is_worked_on_once_and_then_kept(tmp_path):
     assert run_cells(cells, jobs=1, label="test") == 0
     assert {(one.folder / "out").read_text() for one in cells} == {"x"}
     assert cells[0].folder.joinpath("params.yaml").read_text() == "runs: {}\n"
+    assert not list(tmp_path.rglob("log.txt"))  # it tells times: two audits would not end in the same bytes
 
 
 def test_another_digest_makes_that_cell_anew_from_nothing(tmp_path):
