@@ -7,10 +7,10 @@ const dictionaries = (() => {
 
   function cells(query) {
     const { entries, weights, gate } = query.dictionary;
-    const rows = [...(gate ? [["from it", gate]] : []), ...entries.map((entry, n) => [`entry ${entry}`, weights[n]])];
+    const rows = [...(gate ? [["share", gate]] : []), ...entries.map((entry, n) => [`entry ${entry}`, weights[n]])];
     return rows.flatMap(([row, values]) => {
       const step = query.duration / values.length;
-      return values.map((value, n) => ({ row, value, from: n * step, to: (n + 1) * step, gate: row === "from it" }));
+      return values.map((value, n) => ({ row, value, from: n * step, to: (n + 1) * step, gate: row === "share" }));
     });
   }
 

@@ -95,9 +95,10 @@ const grids = (() => {
     const titles = [...element.tHead.rows[element.tHead.rows.length - 1].cells].map((head) => head.textContent.trim());
     cards(element);
     if (rows < 2) return;
+    const page = element.classList.contains("effects") ? PAGE : PAGE * 4; // effects have been drawn already
     const table = new DataTable(element, {
-      paging: rows > PAGE * 4, pageLength: PAGE * 4, lengthChange: false, order: [], autoWidth: false,
-      layout: { topStart: null, topEnd: null, bottomStart: rows > PAGE * 4 ? "info" : null, bottomEnd: rows > PAGE * 4 ? "paging" : null },
+      paging: rows > page, pageLength: page, lengthChange: false, order: [], autoWidth: false,
+      layout: { topStart: null, topEnd: null, bottomStart: rows > page ? "info" : null, bottomEnd: rows > page ? "paging" : null },
     });
     if (rows <= FEW) return;
     const tools = node("div", { class: "tools" }, searchBox(table), sorter(table, titles));
