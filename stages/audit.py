@@ -347,7 +347,8 @@ def main(argv: list[str] | None = None) -> int:
         planned = plan(audit, places, args.out)
         strengths = plan_strengths(audit, places, args.out)
         jobs, data = args.jobs or audit.jobs, [one.cell for one in strengths]
-        run_cells(data, jobs=jobs, label=f"{args.name}, worlds")
+        if data:
+            run_cells(data, jobs=jobs, label=f"{args.name}, worlds")
         cells = [one.cell for one in (*planned, *(one for strength in strengths for one in strength.planned(args.out)))]
         remove_others(args.out / "cells", [*cells, *data])
         worked = run_cells(cells, jobs=jobs, label=args.name)

@@ -110,7 +110,7 @@ def outcomes_of(task: Task, data: Data, splits: Sequence[Split]) -> dict[str, An
     for split in splits:
         if split.report:
             found = task.outcomes(data, split.name, split.predictions)
-            out[split.name] = query_numbers(found.ids, found.values, split.samples)
+            out[split.name] = query_numbers(found.ids, found.values, split.samples, found.texts)
     return out
 
 

@@ -6,7 +6,7 @@ A task turns the predictions of a split into `Outcomes`; here they become one ta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,14 @@ Key = tuple[str, str]  # variant, split
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Per-query numbers of one split: ids (Q,), and values (Q,) by measure. NaN: the measure does not apply to the query."""
+    """Per-query numbers of one split: ids (Q,), and values (Q,) by measure. NaN: the measure does not apply to the query.
+
+    texts    what is asked, by id, where an id is no sample's (one relation of a video)
+    """
 
     ids: Sequence[str]
     values: Mapping[str, Floats]
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def reached(ids: Sequence[str], overlaps: NDArray[np.floating[Any]]) -> Outcomes:

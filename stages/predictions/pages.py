@@ -60,12 +60,17 @@ def rated_saliency(sample: MomentSample, clips: int) -> list[float] | None:
     return out
 
 
-def query_numbers(ids: Sequence[str], values: Mapping[str, NDArray[np.float64]], samples: Sequence[Sample]) -> dict[str, Any]:
+def query_numbers(
+    ids: Sequence[str],
+    values: Mapping[str, NDArray[np.float64]],
+    samples: Sequence[Sample],
+    further: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """Numbers of every query of a split, for runs side by side: ids and texts (Q,), values (Q,) by measure, null for NaN.
 
-    An id that is no sample's, such as that of one relation of a video, has no text.
+    An id that is neither a sample's nor in `further` (id -> text) has no text.
     """
-    texts = {sample.sample_id: asked(sample) for sample in samples}
+    texts = {sample.sample_id: asked(sample) for sample in samples} | dict(further or {})
     measures = {
         name: [round(value, 2) if math.isfinite(value) else None for value in found.tolist()] for name, found in values.items()
     }

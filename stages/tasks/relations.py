@@ -299,4 +299,5 @@ def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:  # 
         for group in ("head", "body", "tail"):
             inside = np.array([one["group"] == group for _, one in rows])
             values[f"{group} R@{k}"] = np.where(inside, found, np.nan)
-    return Outcomes([name for name, _ in rows], values)
+    texts = {name: " ".join(one["triplet"]) for name, one in rows}
+    return Outcomes([name for name, _ in rows], values, texts)

@@ -19,6 +19,11 @@ def test_questions_are_told_by_their_question():
     assert query_numbers([one.sample_id], {}, [one])["queries"] == [one.question]
 
 
+def test_what_is_no_sample_may_have_a_text_of_its_own():
+    numbers = query_numbers(["1#0", "1#1"], {}, [sample(1)], {"1#0": "dog chase cat"})
+    assert numbers["queries"] == ["dog chase cat", ""]
+
+
 def test_tables_quote_names_and_texts_with_commas():
     rows = [{"split": "iid", "R@1,mIoU": 12.5}, {"split": "a, b", "further": None}]
     assert table(rows) == 'split,"R@1,mIoU",further\niid,12.5,\n"a, b",,\n'

@@ -66,3 +66,16 @@ def test_the_table_has_effects_of_the_headline_measure_first_and_levels_last(tmp
     rows = audits.ordered_effects(read(tmp_path))
     assert [one.measure for one in rows] == sorted((one.measure for one in rows), reverse=True)
     assert [rows[0].kind, rows[13].kind] == ["gain", "level"]
+
+
+def test_groups_of_the_headline_measure_share_a_chart(tmp_path):
+    made = audit_page("one")
+    other = "R1@0.5, above 80 s"
+    made["measures"].append(other)
+    made["effects"] += [one | {"measure": other} for one in made["effects"] if one["measure"] == "R1@0.5"]
+    drawn = audits.charts(audits.read_audit(write_audits(tmp_path, made) / "audits" / "one.json"))
+    assert [point["variant"] for point in drawn["parts"]] == ["R1@0.5", other]
+
+
+def test_without_groups_there_is_no_such_chart(tmp_path):
+    assert "parts" not in audits.charts(audits.read_audit(write_audits(tmp_path, audit_page("one")) / "audits" / "one.json"))
