@@ -186,6 +186,7 @@ def plan_strengths(audit: Audit, places: Places, out: Path) -> list[Strength]:
                     for stage, key, files in steps
                 ),
             ),
+            passing=("world",),  # the fetch has what belongs to the data set
         )
         own = replace(audit.at_strength(), data=AuditData(dataset=name, confounders=Confounders(**confounders)))
         found.append(Strength(value=value, cell=cell, audit=own, places=there))

@@ -42,6 +42,7 @@ class Cell:
     params      text of its params file
     digest      of everything that decides its results
     commands    what is run one after the other: arguments of this Python
+    passing     names in the folder that nothing reads once the commands are done: they are deleted
     """
 
     variant: str
@@ -50,6 +51,7 @@ class Cell:
     params: str
     digest: str
     commands: tuple[tuple[str, ...], ...]
+    passing: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -162,6 +164,8 @@ def _work(cell: Cell, running: _Running, stop: threading.Event, cwd: Path | None
                 told = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN:])
                 raise AuditError(f"cell {cell.name}: python {' '.join(command)} ended with {code}; {log} ends with\n{told}")
         log.unlink(missing_ok=True)
+        for name in cell.passing:
+            shutil.rmtree(cell.folder / name, ignore_errors=True)
         _write(cell.folder / DONE, cell.digest)
 
 

@@ -46,6 +46,13 @@ def test_another_digest_makes_that_cell_anew_from_nothing(tmp_path):
     assert (first.folder / "params.yaml").read_text() == "runs: null\n"
 
 
+def test_what_is_needed_on_the_way_only_is_deleted_when_the_cell_is_complete(tmp_path):
+    one = replace(cell(tmp_path, script="import os, sys; os.makedirs(sys.argv[1])"), passing=("out", "never there"))
+    run_cells([one], jobs=1, label="test")
+    assert one.is_complete
+    assert not (one.folder / "out").exists()
+
+
 def test_an_interrupted_cell_finds_its_own_files_again(tmp_path):
     one = replace(cell(tmp_path), commands=(*cell(tmp_path).commands, ("-c", "raise SystemExit(3)")))
     with pytest.raises(AuditError, match=r"cell full/0: .* ended with 3"):
