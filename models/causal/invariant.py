@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+SMALL = 1e-8  # added to a variance
+
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
@@ -49,11 +51,17 @@ class Grounding(nn.Module):
     probabilities_as_logits (reference behaviour)   S are the scores themselves; otherwise their logarithms, so that without noise
                                                     a clip is causal with odds s_c : s_e
     may_be_empty (reference behaviour)              the causal part may hold no clip; otherwise it gets at least the best one
+    deviation (ours)                                the difference of the heads' logits has mean 0 and this deviation over the
+                                                    real clips, whatever they are: no video is all causal, so there is always an
+                                                    environment to exchange; None: as they come
     """
 
-    def __init__(self, d_model: int, *, tau: float, probabilities_as_logits: bool, may_be_empty: bool) -> None:
+    def __init__(
+        self, d_model: int, *, tau: float, probabilities_as_logits: bool, may_be_empty: bool, deviation: float | None = None
+    ) -> None:
         super().__init__()
         self.tau, self.probabilities_as_logits, self.may_be_empty = tau, probabilities_as_logits, may_be_empty
+        self.deviation = deviation
         self.causal, self.environment = Relevance(d_model), Relevance(d_model)
 
     def forward(self, question: Tensor, rows: Tensor, mask: Tensor | None, gumbel: Tensor | None) -> Split:
@@ -63,10 +71,24 @@ class Grounding(nn.Module):
             scores = scores.masked_fill(~mask[:, None], -math.inf)
         score, logarithm = scores.softmax(dim=-1), scores.log_softmax(dim=-1)
         logits = score if self.probabilities_as_logits else logarithm
+        if self.deviation is not None:
+            lead = self.deviation * standardise(logarithm[:, 0] - logarithm[:, 1], mask)
+            logits = torch.stack((lead, torch.zeros_like(lead)), dim=1)
         if mask is not None:
             logits = logits.masked_fill(~mask[:, None], 0.0)  # padding: any number will do, it is in neither part
         part = divide(logits, mask, gumbel, tau=self.tau, may_be_empty=self.may_be_empty)
         return Split(causal=part[:, 0], environment=part[:, 1], causal_score=score[:, 0], environment_score=score[:, 1])
+
+
+def standardise(x: Tensor, mask: Tensor | None) -> Tensor:
+    """x, mask (B, T) or None for all -> (B, T): mean 0 and deviation 1 over the real clips; what is on padding has no meaning.
+
+    Rows that are constant become 0.
+    """
+    real = torch.ones_like(x, dtype=torch.bool) if mask is None else mask
+    x, count = x.masked_fill(~real, 0.0), real.sum(dim=1, keepdim=True)
+    centred = (x - x.sum(dim=1, keepdim=True) / count).masked_fill(~real, 0.0)
+    return centred * (centred.square().sum(dim=1, keepdim=True) / count + SMALL).rsqrt()
 
 
 def divide(logits: Tensor, mask: Tensor | None, gumbel: Tensor | None, *, tau: float, may_be_empty: bool) -> Tensor:

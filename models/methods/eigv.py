@@ -61,8 +61,10 @@ class Config:
     share_environment: float  # the same for m
     answer_from_causal: bool = False  # at inference each candidate is judged by its own causal clips alone
     grounding: bool = True  # false: the backbone alone with cross-entropy, all clips answer; the rest then has no meaning
+    deviation: float | None = None  # ours: of the split's logits over time, so that no video is all causal; None: as they come
     mix: bool = True  # false: nobody is mixed with anybody, only the contrast is left
     contrast: Literal["both", "clips", "questions"] = "both"  # which copies are negatives; w_nce 0: none of them counts
+    warm_up: int = 0  # ours: epochs at first in which the backbone learns alone, as without grounding; then mixing begins
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
@@ -134,6 +136,7 @@ class Model(Method):
 
     TASK = "questions"
     bank: ClipBank | None = None
+    warming = False  # in one of the epochs of `warm_up`
 
     def __init__(self, config: Config, *, widths: Mapping[str, int], confounders: Mapping[str, Tensor]) -> None:
         super().__init__(config, widths=widths, confounders=confounders)
@@ -149,16 +152,21 @@ class Model(Method):
                 tau=config.tau,
                 probabilities_as_logits=self.deviates.probabilities_as_logits,
                 may_be_empty=self.deviates.empty_causal_part,
+                deviation=config.deviation,
             )
             self.project = nn.Sequential(nn.ReLU(), nn.Linear(width, width))
         self.head = nn.Linear(width, 1)
+
+    def enter(self, epoch: int) -> None:
+        """Once the first epochs are over, samples are mixed."""
+        self.warming = epoch <= self.config.warm_up
 
     def draw(self, batch: Questions, generator: torch.Generator) -> Draws | None:
         """Shares, partners, noise, foreign clips from neither video of a mixture, foreign questions; None without grounding.
 
         Raises ValueError without a bank, or with fewer than three videos in it.
         """
-        if self.grounding is None:
+        if self.grounding is None or self.warming:
             return None
         if self.bank is None or batch.video_index is None:
             raise ValueError("training needs the clips of all training videos (model.bank) and batch.video_index")
@@ -287,12 +295,12 @@ class Model(Method):
         return self.project(self.backbone.join(question, video))
 
     def losses(self, output: Output, batch: Questions) -> dict[str, Tensor]:
-        """xe, nce and the weighted total; without grounding xe alone, samples with answer -1 left out."""
-        if self.grounding is None:
+        """xe, nce and the weighted total; without grounding or warming up xe alone, without answers -1."""
+        if self.grounding is None or self.warming:
             if batch.answer is None:
                 raise ValueError("losses need a batch with answers")
             xe = one_of_many(output.scores, batch.answer, batch.answer >= 0)
-            return {"xe": xe, "total": xe}
+            return {"xe": xe, "total": xe} if self.grounding is None else {"xe": xe, "nce": xe.new_zeros(()), "total": xe}
         if output.mixture is None or output.views is None:
             raise ValueError("losses need an output with draws")
         xe = from_target(output.mixture.target, output.scores).mean()

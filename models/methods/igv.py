@@ -56,6 +56,10 @@ class Config:
     w_do: float
     w_env: float
     grounding: bool = True  # false: the backbone alone, all clips answer; then w_do and w_env have no meaning
+    deviation: float | None = None  # ours: of the split's logits over time, so that no video is all causal; None: as they come
+    warm_up: int = (
+        0  # ours: epochs at first in which the backbone learns alone, as without grounding; the split then starts to learn
+    )
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
     def __post_init__(self) -> None:
@@ -71,11 +75,11 @@ class Config:
 class Draws:
     """What training needs at random.
 
-    gumbel (B, 2, T)     noise of the split, row 0 causal
+    gumbel (B, 2, T)     noise of the split, row 0 causal; None: nothing is split, all clips answer
     foreign (B, T)       int64 rows of the bank that stand in for the environment; None: only the split is drawn
     """
 
-    gumbel: Tensor
+    gumbel: Tensor | None
     foreign: Tensor | None
 
 
@@ -108,6 +112,7 @@ class Model(Method):
 
     TASK = "questions"
     bank: ClipBank | None = None
+    warming = False  # in one of the epochs of `warm_up`
 
     def __init__(self, config: Config, *, widths: Mapping[str, int], confounders: Mapping[str, Tensor]) -> None:
         super().__init__(config, widths=widths, confounders=confounders)
@@ -122,8 +127,13 @@ class Model(Method):
                 tau=config.tau,
                 probabilities_as_logits=self.deviates.probabilities_as_logits,
                 may_be_empty=self.deviates.empty_causal_part,
+                deviation=config.deviation,
             )
         self.head = nn.Linear(self.backbone.width, config.answers + 1)
+
+    def enter(self, epoch: int) -> None:
+        """Once the first epochs are over, videos are split."""
+        self.warming = epoch <= self.config.warm_up
 
     def draw(self, batch: Questions, generator: torch.Generator) -> Draws | None:
         """Noise of the split and, in training, foreign clips; None where nothing is split.
@@ -132,6 +142,8 @@ class Model(Method):
         """
         if self.grounding is None:
             return None
+        if self.warming and self.training:
+            return Draws(gumbel=None, foreign=None)
         noise = self._noise(batch, generator)
         if not self.training:
             return Draws(gumbel=noise, foreign=None)
@@ -150,7 +162,7 @@ class Model(Method):
         mask = None if self.deviates.all_clips_real else batch.video_mask
         question = self.backbone.read(batch.question, batch.question_mask)
         whole = self.backbone.watch(batch.video, mask)
-        if self.grounding is None:
+        if self.grounding is None or (draws is not None and draws.gumbel is None):
             split = undivided(torch.ones_like(batch.video_mask) if mask is None else mask)
             logits = self.head(self.backbone.join(question, whole))
             return Output(
@@ -198,6 +210,8 @@ class Model(Method):
         ce = one_of_many(output.causal.logits, batch.answer, batch.answer >= 0)
         if self.grounding is None:
             return {"ce": ce, "total": ce}
+        if self.warming:
+            return {"ce": ce, "kl_do": ce.new_zeros(()), "kl_env": ce.new_zeros(()), "total": ce}
         if output.environment is None or output.intervened is None:
             raise ValueError("losses need an output with foreign clips")
         kl_do = divergence(output.causal.logits, output.intervened.logits).mean()

@@ -17,7 +17,7 @@ rate 1e-5, 15 epochs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from models.batch import Answer, Questions
 from models.layers.dropout import Dropout
+from models.layers.learned_graph import plain_norm
 from models.layers.masks import masked_mean
 from models.layers.positions import masked_sinusoid
 from models.layers.reading_layers import Activation, ReadingDecoder, ReadingEncoder
@@ -69,6 +70,9 @@ class Config:
     candidate_vector: Literal["first", "mean"] = "first"  # the first token of a candidate, or the mean where none sums it up
     frame_choice: Choice = "adaptive"  # the ablations: evenly spread frames, or any
     object_choice: Choice = "adaptive"
+    normalised: bool = (
+        False  # ours: frames and words have mean 0, deviation 1 over channels, whatever the scale of the stored ones
+    )
     soft_evaluation: bool = False  # without draws select under noise of a fixed seed: released, except NExT-QA, unless hard_eval
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
@@ -161,11 +165,14 @@ class Model(Method):
 
     def forward(self, batch: Questions, draws: Draws | Recorded | None = None) -> Output:
         """Answers; selection under noise with draws, the best pairs without, the recorded ones where some are given."""
+        if draws is None and self.config.soft_evaluation:
+            draws = self.draw(batch, torch.Generator().manual_seed(SEED_OF_SOFT_EVALUATION))
+        if self.config.normalised:
+            named = {name: getattr(batch, name) for name in ("video", "question", "candidates")}
+            batch = replace(batch, **{name: plain_norm(value) for name, value in named.items() if value is not None})
         assert batch.question is not None
         assert batch.question_mask is not None
         assert batch.objects is not None
-        if draws is None and self.config.soft_evaluation:
-            draws = self.draw(batch, torch.Generator().manual_seed(SEED_OF_SOFT_EVALUATION))
         words, word_mask = batch.question, batch.question_mask
         visible = self.deviates.all_visible
         frame_mask = torch.ones_like(batch.video_mask) if visible else batch.video_mask

@@ -6,6 +6,7 @@ import dataclasses
 
 import torch
 
+from models.backbones.attention_reader import AttentionReader
 from models.backbones.clip_word_transformer import ClipWordTransformer
 from models.backbones.hga import Hga
 from models.batch import Questions
@@ -17,6 +18,7 @@ CLIPS, WORDS, CANDIDATES = (6, 3, 5, 1), (4, 1, 7, 2), 3
 BACKBONES = {
     "gru": Hga(hidden=8, words=7, cell="gru", graph_layers=2, fusion_inner=12, fusion_chunks=3, fusion_rank=2, dropout=0.0),
     "lstm": Hga(hidden=8, words=7, cell="lstm", graph_layers=1, fusion_inner=13, fusion_chunks=4, fusion_rank=2, dropout=0.0),
+    "reader": AttentionReader(channels=16, word_heads=2, dropout=0.0),
     "transformer": ClipWordTransformer(d_model=16, heads=2, layers=1, d_inner=20, dropout=0.0),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.causal.invariant import ClipBank, Grounding, divide, gumbel_noise, never_empty, replace
+from models.causal.invariant import ClipBank, Grounding, divide, gumbel_noise, never_empty, replace, standardise
 from tests.models.questions import bank
 
 MASK = torch.tensor([[True, True, True, False], [True, False, False, False]])
@@ -51,6 +51,25 @@ def test_odds_of_a_causal_clip_are_those_of_its_scores():
     noise = gumbel_noise(logits.shape, torch.Generator().manual_seed(3))
     share = divide(logits, None, noise, tau=0.5, may_be_empty=True)[:, 0].mean()
     assert float(share) == pytest.approx(0.75, abs=0.01)
+
+
+def test_with_a_deviation_no_video_is_all_causal_however_far_the_scores_are_apart():
+    network = grounding(deviation=2.0)
+    with torch.no_grad():
+        network.causal.query.weight.mul_(100)
+    split = network(torch.randn(20, 6), torch.randn(20, 4, 6), None, None)
+    assert split.causal.sum(dim=1).min() > 0
+    assert split.causal.sum(dim=1).max() < 4
+
+
+def test_standardised_rows_have_mean_0_and_deviation_1_over_the_real_clips():
+    x = torch.tensor([[1.0, 2.0, 6.0, -torch.inf], [5.0, 7.0, 7.0, 7.0]], requires_grad=True)
+    found = standardise(x, MASK)
+    torch.testing.assert_close(found[0, :3].mean(), torch.tensor(0.0))
+    torch.testing.assert_close(found[0, :3].std(correction=0), torch.tensor(1.0))
+    assert found[1, 0] == 0
+    (gradient,) = torch.autograd.grad((found * torch.arange(4.0)).sum(), x)
+    assert gradient.isfinite().all()
 
 
 def test_replacement_keeps_causal_clips_in_place():

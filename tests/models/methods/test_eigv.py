@@ -183,3 +183,15 @@ def test_unmixed_training_is_cross_entropy_over_the_own_candidates(backbone):
 def test_each_kind_of_negative_can_be_left_out(kind, copies):
     network, batch = model(config(contrast=kind)), questions()
     assert network(batch, drawn(network, batch)).views.negatives.shape[1] == copies
+
+
+def test_warming_up_is_training_the_backbone_alone():
+    network, batch = model(config(warm_up=1)), questions()
+    network.enter(1)
+    assert drawn(network, batch) is None
+    first = network.losses(network(batch, None), batch)
+    alone = model(config(grounding=False))
+    alone.load_state_dict({key: value for key, value in network.state_dict().items() if key in alone.state_dict()})
+    close(first["total"], alone.losses(alone(batch, None), batch)["total"])
+    network.enter(2)
+    assert network.losses(network(batch, drawn(network, batch)), batch).keys() == first.keys()

@@ -174,3 +174,15 @@ def test_the_backbone_alone_answers_from_every_clip(backbone):
         assert answer.chosen.tolist() == [True] * count
         close(answer.weights, torch.full((count,), 1 / count))
     assert not any(name.startswith("grounding") for name in network.state_dict())
+
+
+def test_warming_up_is_training_the_backbone_alone():
+    network, batch = model(config(warm_up=1)), questions()
+    network.enter(1)
+    losses = network.losses(network(batch, drawn(network, batch)), batch)
+    alone = model(config(grounding=False))
+    alone.load_state_dict({name: value for name, value in network.state_dict().items() if not name.startswith("grounding")})
+    close(losses["total"], alone.losses(alone(batch, None), batch)["total"])
+    network.enter(2)
+    assert network.losses(network(batch, drawn(network, batch)), batch)["kl_do"] > 0
+    assert losses.keys() == network.losses(network(batch, drawn(network, batch)), batch).keys()

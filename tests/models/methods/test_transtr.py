@@ -22,6 +22,7 @@ OPTIONS = [
     {"score_over": "items"},
     {"distinct": True},
     {"score_over": "items", "distinct": True},
+    {"normalised": True},
     {"answers": 6},
 ]
 
