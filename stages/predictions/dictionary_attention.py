@@ -55,9 +55,7 @@ def with_attention(
     examples: Sequence[dict[str, Any]], model: Method, feed: AnyFeed, device: torch.device | str
 ) -> list[dict[str, Any]]:
     """Examples of a page (stages/predictions/pages.py) with the key "dictionary"; the feed has their samples, in order."""
-    if not examples:
-        return []
-    found = [one for _, batch in feed.epoch(len(examples)) for one in dictionary_attention(model, batch.to(device))]
+    found = [one for _, batch in feed.epoch(max(len(examples), 1)) for one in dictionary_attention(model, batch.to(device))]
     return [example | {"dictionary": one} for example, one in zip(examples, found, strict=True)]
 
 

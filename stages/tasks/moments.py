@@ -199,6 +199,8 @@ def _split(name: str, samples: list[MomentSample], predictor: Predictor, setting
 
 def _with_attention(predictor: Predictor, samples: Sequence[MomentSample], shown: list[Record]) -> list[Record]:
     """Examples with what the method read off its dictionary, where it has one."""
+    if not shown:
+        return []
     by_id = {sample.sample_id: sample for sample in samples}
     feed = predictor.feed([by_id[one["sample_id"]] for one in shown])
     return with_attention(shown, predictor.model, feed, predictor.device)
