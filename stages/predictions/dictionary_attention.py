@@ -66,9 +66,10 @@ def dictionary_attention(model: Method, batch: Any) -> list[dict[str, Any] | Non
     """
     with torch.inference_mode(), watched(model) as seen:
         model(batch, None)
-    if not seen:
+    if not seen or any(len(weights) != len(batch) for weights, _ in seen):
         return [None] * len(batch)
-    weights, gates = seen[0]
+    weights = torch.stack([one for one, _ in seen]).mean(dim=0)  # a method may read once per candidate
+    gates = seen[0][1]
     lengths = batch.video_mask.sum(dim=1).tolist()
     return [
         _told(weights[row, :count].cpu().numpy(), None if gates is None else gates[row, :count].cpu().numpy())
