@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from models.batch import Answer, Questions
 from models.layers.dropout import Dropout
 from models.layers.learned_graph import plain_norm
-from models.layers.masks import masked_mean
+from models.layers.masks import lengths, masked_mean, prefix_mask
 from models.layers.positions import masked_sinusoid
 from models.layers.reading_layers import Activation, ReadingDecoder, ReadingEncoder
 from models.layers.topk import Noise, Selection, best_pairs, blind, chosen, perturbed
@@ -67,7 +67,8 @@ class Config:
     sigma: float  # of the noise
     score_over: Literal["words", "items"] = "words"  # what the selecting attention is normalised over
     distinct: bool = False  # select items by their best word, so that none is taken twice
-    candidate_vector: Literal["first", "mean"] = "first"  # the first token of a candidate, or the mean where none sums it up
+    # the first token of a candidate, or the mean where none sums it up, of all its words or of the rest behind the question's
+    candidate_vector: Literal["first", "mean", "rest"] = "first"
     frame_choice: Choice = "adaptive"  # the ablations: evenly spread frames, or any
     object_choice: Choice = "adaptive"
     normalised: bool = (
@@ -274,17 +275,19 @@ class Model(Method):
         memory = self.encoder(torch.cat((joined, words.to(joined.dtype)), dim=1), mask, places)  # (B, K + L, D)
         if self.config.answers is None:
             assert batch.candidates is not None
-            asked = self.candidate_vectors(batch.candidates, batch.candidates_mask)
+            asked = self.candidate_vectors(batch.candidates, batch.candidates_mask, lengths(word_mask))
         else:
             asked = masked_mean(words, word_mask)[:, None]
         queries, _ = self.answer_decoder(asked.to(memory.dtype), None, memory, mask)
         return joined, memory, queries
 
-    def candidate_vectors(self, candidates: Tensor, mask: Tensor | None) -> Tensor:
-        """candidates (B, M, L', D), mask (B, M, L') -> (B, M, D)."""
+    def candidate_vectors(self, candidates: Tensor, mask: Tensor | None, asked: Tensor) -> Tensor:
+        """candidates (B, M, L', D), mask (B, M, L'), words of the question alone asked (B,) -> (B, M, D)."""
         if self.config.candidate_vector == "first":
             return candidates[:, :, 0]
         assert mask is not None
+        if self.config.candidate_vector == "rest":
+            mask = mask & ~prefix_mask(asked, mask.shape[2])[:, None]
         return masked_mean(candidates.flatten(end_dim=1), mask.flatten(end_dim=1)).unflatten(0, candidates.shape[:2])
 
     def losses(self, output: Output, batch: Questions) -> dict[str, Tensor]:
