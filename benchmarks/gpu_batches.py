@@ -26,6 +26,7 @@ RUNS = {
     "ivrd": ("ivrd-vidvrd", "ivrd-planted"),
 }
 OPTIONS = 5
+TINY = 32  # channels, and clips, where a network is tried rather than timed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def _causalvtg(tiny: bool) -> Case:
     widths, entries = causalvtg_step.WIDTHS, 8 if tiny else causalvtg_step.ENTRIES
     return Case(
         method="causalvtg",
-        config=causalvtg_step.published("corrected", **({"hidden": 32, "heads": 2} if tiny else {})),
+        config=causalvtg_step.published("corrected", **({"hidden": TINY, "heads": 2} if tiny else {})),
         widths=widths,
         confounders={side: F.normalize(torch.randn(entries, width), dim=-1) for side, width in widths.items()},
         batch=causalvtg_step.workload(clips, tokens, 2 if tiny else causalvtg_step.BATCH, "cpu"),
@@ -83,26 +84,31 @@ def _causalvtg(tiny: bool) -> Case:
 
 
 def _weak(method: str, tiny: bool) -> Case:
+    batch = ccr_step.workload(2 if tiny else ccr_step.BATCH, "cpu")
+    if tiny:
+        batch = replace(batch, video=batch.video[:, :TINY], video_mask=batch.video_mask[:, :TINY])
     return Case(
         method=method,
-        config=ccr_step.published(method, "corrected", **({"hidden": 32} if tiny else {})),
+        config=ccr_step.published(method, "corrected", **({"hidden": TINY} if tiny else {})),
         widths=ccr_step.WIDTHS,
         confounders={},
-        batch=ccr_step.workload(2 if tiny else ccr_step.BATCH, "cpu"),
+        batch=batch,
     )
 
 
 def _cra(tiny: bool) -> Case:
-    model = cra_parts.network("corrected")
+    config, width, batch = cra_parts.network("corrected").config, cra_parts.WIDTH, cra_parts.batch(2 if tiny else cra_parts.BATCH)
+    if tiny:
+        width = 2 * TINY
+        text = replace(config.text, hidden_size=width, intermediate_size=width, num_attention_heads=2)
+        config = replace(config, d_model=width, d_inner=width, text=text)
+        batch = replace(batch, video=batch.video[..., :width])
     return Case(
         method="cra",
-        config=model.config,
-        widths=model.widths,
-        confounders={
-            "video": torch.randn(cra_parts.CLUSTERS, cra_parts.WIDTH),
-            "query": torch.randn(cra_parts.CLUSTERS, 8, cra_parts.WIDTH),
-        },
-        batch=cra_parts.batch(2 if tiny else cra_parts.BATCH),
+        config=config,
+        widths={"video": width},
+        confounders={"video": torch.randn(cra_parts.CLUSTERS, width), "query": torch.randn(cra_parts.CLUSTERS, 8, width)},
+        batch=batch,
     )
 
 

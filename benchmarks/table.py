@@ -148,6 +148,13 @@ GOALS = (
         for method, result in (("CausalVTG", "causalvtg_step_cpu"), ("CPL and CCR", "ccr_step_cpu"))
     ),
     Goal(
+        what="training step, questions and relations, CPU",
+        goal="never slower than the released numerics, operation by operation; 0.6 of the GEMM rate",
+        result="question_steps",
+        figures=_step,
+        limit=lambda _: "one large matrix product in the same round",
+    ),
+    Goal(
         what="memory while training",
         goal="store + model + 1 GiB",
         result="memory",

@@ -34,6 +34,16 @@ def prepare(work: Path, params: dict[str, Any], code: Path = ROOT) -> Path:
     return work
 
 
+def git_repository(work: Path) -> None:
+    """An empty DVC workspace under git, with one commit."""
+    work.mkdir(parents=True)
+    git = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org")
+    for command in (("init", "--quiet"), ("commit", "--quiet", "--allow-empty", "-m", "First")):
+        subprocess.run([*git, *command], cwd=work, check=True)
+    dvc(work, "init", "--quiet")
+    dvc(work, "config", "core.analytics", "false")
+
+
 def write_params(work: Path, params: dict[str, Any]) -> None:
     """params.yaml of the workspace."""
     (work / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")

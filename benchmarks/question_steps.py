@@ -1,0 +1,65 @@
+"""A training step of IGV, EIGV, TranSTR and IVRD on the CPU, at published sizes: corrected against released numerics.
+
+    python -m benchmarks.question_steps [--rounds 3] [--methods igv ...] [--tiny]
+
+The released numerics compute what the published code does, operation by operation, and are the reference; IVRD has no published
+code and is timed alone. The parity cases (tests/test_parity.py) hold the released numerics to the published values. Limit in the
+same rounds: one large matrix product; `share_of_product_rate` is the rate of the step's own products against it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.gpu import Step
+from benchmarks.gpu_batches import RUNS, Case, cases
+from benchmarks.rounds import interleave, save
+
+PRODUCT = (4096, 2816, 1024)
+
+
+def products(step: Step) -> float:
+    """Floating-point operations of the matrix products of one step."""
+    with FlopCounterMode(display=False) as counter:
+        step()
+    return float(counter.get_total_flops())
+
+
+def measure(case: Case, rounds: int) -> dict[str, Any]:
+    """Figures of one method."""
+    names = ("released", "corrected") if case.released else ("corrected",)
+    steps = {name: Step(case, name, "cpu") for name in names}
+    counts = {name: products(step) for name, step in steps.items()}
+    m, k, n = PRODUCT
+    left, right = torch.randn(m, k), torch.randn(k, n)
+    figures = interleave({**steps, "large product": lambda: left @ right}, reference=case.reference, rounds=rounds)
+    for name in names:
+        times_faster = figures["large product"]["ratio_median"] / figures[name]["ratio_median"]  # in the same rounds
+        figures[name] |= {
+            "gigaflop_in_products": round(counts[name] / 1e9, 1),
+            "share_of_product_rate": round(counts[name] / (2 * m * k * n) / times_faster, 2),
+        }
+    return {"batch": len(case.batch), "candidates": figures}
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
+    parser.add_argument("--methods", nargs="+", choices=list(RUNS), default=list(RUNS), metavar="METHOD", help=", ".join(RUNS))
+    parser.add_argument("--tiny", action="store_true", help="small networks, to try the benchmark itself; nothing is saved")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    figures = {case.method: measure(case, args.rounds) for case in cases(tiny=args.tiny) if case.method in args.methods}
+    if args.tiny:
+        print(figures)
+        return
+    save("question_steps", {"rounds": args.rounds, **figures})
+
+
+if __name__ == "__main__":
+    main()
