@@ -51,6 +51,7 @@ class AttentionReaderBackbone(QuestionVideo):
         self.weigh, self.sum_up = nn.Linear(self.width, heads), nn.Linear(heads * self.width, self.width)
         self.asked, self.offered = nn.Linear(self.width, self.width), nn.Linear(self.width, self.width)
         self.out = nn.Linear(4 * self.width, self.width)
+        nn.init.normal_(self.clip.weight, std=d_video**-0.5)  # rows of v begin with deviation 1, as those of w have
         self.drop = Dropout(sizes.dropout)
 
     def read(self, words: Tensor, mask: Tensor) -> Encoded:
