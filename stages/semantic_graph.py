@@ -21,10 +21,12 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from models.causal.back_door import QUESTION_NODES
+from stages.confounders.blocks import EngineError
 from stages.confounders.clip_text import EncoderError, encode
 from stages.confounders.graph_files import write_graphs, write_texts
 from stages.confounders.kmeans import ClusteringError
@@ -78,7 +80,8 @@ def pairs_of_table(path: Path, question: str, answer: str, delimiter: str) -> li
 def build(settings: Graphs, pairs: Sequence[Pair], *, encoder: Path, out: Path) -> None:
     """Write `out` (.npz), and beside it .json and .parses.jsonl.
 
-    Raises QuestionsError, ModelsError, EncoderError or ClusteringError: nothing to do, or something is missing or does not fit.
+    Raises QuestionsError, ModelsError, EncoderError, EngineError or ClusteringError: nothing to do, or something is missing or
+    does not fit.
     """
     if not pairs:
         raise QuestionsError("no question with an answer; choose other splits or another file")
@@ -87,10 +90,11 @@ def build(settings: Graphs, pairs: Sequence[Pair], *, encoder: Path, out: Path) 
     kept = out.with_suffix(".parses.jsonl")
     begin = time.monotonic()
     texts = [text for pair in distinct for text in pair]
-    parsed = parses(texts, folder=folder, package=package, kept=kept, processes=settings.processes)
+    spread: dict[str, Any] = {"processes": settings.processes, "engine": settings.engine}
+    parsed = parses(texts, folder=folder, package=package, kept=kept, **spread)
     print(f"{len(parsed)} distinct texts after {time.monotonic() - begin:.1f} s", file=sys.stderr)
     nodes = {(question, answer): components(parsed[question], parsed[answer]).texts() for question, answer in distinct}
-    vectors = encode([text for pair in distinct for text in nodes[pair]], encoder, processes=settings.processes)
+    vectors = encode([text for pair in distinct for text in nodes[pair]], encoder, **spread)
     rows = vectors.reshape(len(distinct), len(QUESTION_NODES), -1)
     places = {pair: number for number, pair in enumerate(distinct)}
     order = np.array([places[pair] for pair in pairs])
@@ -102,7 +106,7 @@ def build(settings: Graphs, pairs: Sequence[Pair], *, encoder: Path, out: Path) 
         "models": models_digest(folder, package),
         "versions": _versions(),
     }
-    del about["processes"]  # the bytes do not depend on it
+    del about["processes"], about["engine"]  # the bytes do not depend on them
     labels = np.full(len(distinct), -1)
     labels[order] = found.labels
     counts = np.bincount(order, minlength=len(distinct))
@@ -147,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             pairs = pairs_of_samples(args.samples, settings.splits)
         build(settings, pairs, encoder=args.raw / settings.encoder, out=args.out)
-    except (ParamsError, DatasetError, QuestionsError, ModelsError, EncoderError, ClusteringError, OSError) as error:
+    except (ParamsError, DatasetError, QuestionsError, ModelsError, EncoderError, EngineError, ClusteringError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 0

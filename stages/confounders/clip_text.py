@@ -25,17 +25,17 @@ class EncoderError(LookupError):
     """A text encoder that is not there or cannot be loaded; the message names the file and the way out."""
 
 
-def encode(texts: Sequence[str], folder: Path, *, processes: int = 1) -> NDArray[np.float32]:
+def encode(texts: Sequence[str], folder: Path, *, processes: int = 1, engine: str = "processes") -> NDArray[np.float32]:
     """(len(texts), D) float32 on the CPU; each distinct text is encoded once.
 
-    Raises EncoderError.
+    Raises EncoderError, EngineError.
     """
     distinct = list(dict.fromkeys(texts))
     place = {text: number for number, text in enumerate(distinct)}
     rows = []
     with tqdm(total=len(distinct), desc="encode", unit="text") as bar:
         for block, vectors in in_blocks(
-            _encode_block, distinct, size=BLOCK, processes=processes, prepare=load, arguments=(folder,)
+            _encode_block, distinct, size=BLOCK, processes=processes, prepare=load, arguments=(folder,), engine=engine
         ):
             rows.append(vectors)
             bar.update(len(block))

@@ -26,10 +26,12 @@ BLOCK = 250  # texts that go through Stanza together
 Parse = tuple[Word, ...]
 
 
-def parses(texts: Iterable[str], *, folder: Path, package: str, kept: Path, processes: int = 1) -> dict[str, Parse]:
+def parses(
+    texts: Iterable[str], *, folder: Path, package: str, kept: Path, processes: int = 1, engine: str = "processes"
+) -> dict[str, Parse]:
     """The parse of every distinct text; what is not in the file `kept` is parsed; then the file holds these texts alone.
 
-    Interrupted work is kept too. Raises ModelsError.
+    Interrupted work is kept too. Raises ModelsError, EngineError.
     """
     wanted = list(dict.fromkeys(texts))
     models = models_digest(folder, package)
@@ -39,7 +41,13 @@ def parses(texts: Iterable[str], *, folder: Path, package: str, kept: Path, proc
     if missing:
         with _unfinished(kept).open("a", encoding="utf-8") as stream, tqdm(total=len(missing), desc="parse", unit="text") as bar:
             for block, found in in_blocks(
-                parse_block, missing, size=BLOCK, processes=processes, prepare=pipeline, arguments=(folder, package)
+                parse_block,
+                missing,
+                size=BLOCK,
+                processes=processes,
+                prepare=pipeline,
+                arguments=(folder, package),
+                engine=engine,
             ):
                 for text, parse in zip(block, found, strict=True):
                     known[_digest(text)] = parse

@@ -79,6 +79,7 @@ class Graphs:
     seed        of the clustering
     splits      splits to take; (): what training sees
     processes   worker processes that parse and encode; the result does not depend on them
+    engine      processes: on this machine; dask: on a Dask cluster (stages/confounders/blocks.py), with the same result
     """
 
     dataset: str
@@ -88,6 +89,7 @@ class Graphs:
     seed: int
     splits: tuple[str, ...] = ()
     processes: int = 1
+    engine: Literal["processes", "dask"] = "processes"
 
     def __post_init__(self) -> None:
         """Refuse what single values cannot mean; all complaints at once."""

@@ -1,5 +1,6 @@
 """The semantic_graph stage: from questions and answers to clustered graphs, on samples and on any table."""
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from stages import semantic_graph
+from stages.confounders.blocks import SCHEDULER, EngineError
 from stages.confounders.clip_text import encode
 from stages.confounders.graph_files import read_graphs
 from stages.confounders.settings import Graphs, StanzaPackage
@@ -78,6 +80,30 @@ def test_two_runs_and_two_processes_give_the_same_bytes(encoder, tmp_path):
     assert files(one) == first
     build(replace(SETTINGS, processes=2), PAIRS, encoder=encoder, out=two)
     assert files(two) == first
+
+
+@pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="Dask is not installed (pip install -e '.[dask]')")
+@pytest.mark.parametrize("scheduler", ["local", "elsewhere"])
+def test_dask_workers_give_the_same_bytes(encoder, tmp_path, monkeypatch, scheduler):
+    from distributed import LocalCluster
+
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    build(SETTINGS, PAIRS, encoder=encoder, out=one)
+    first = files(one)
+    spread = replace(SETTINGS, processes=2, engine="dask")
+    if scheduler == "local":
+        build(spread, PAIRS, encoder=encoder, out=two)
+    else:
+        with LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+            monkeypatch.setenv(SCHEDULER, cluster.scheduler_address)
+            build(spread, PAIRS, encoder=encoder, out=two)
+    assert files(two) == first
+
+
+@pytest.mark.skipif(importlib.util.find_spec("distributed") is not None, reason="Dask is installed")
+def test_dask_that_is_not_installed_is_said_with_the_way_out(encoder, tmp_path):
+    with pytest.raises(EngineError, match="pip install distributed, or engine: processes"):
+        build(replace(SETTINGS, engine="dask"), PAIRS, encoder=encoder, out=tmp_path / "one.npz")
 
 
 def test_any_table_with_questions_and_answers_will_do(table, tmp_path):
