@@ -209,6 +209,22 @@ def test_decoding_names_the_selected_frames_and_objects():
         assert answer.answer == int(answer.scores.argmax())
 
 
+def test_candidates_may_be_what_follows_the_question():
+    network, given = model(config(candidate_vector="rest")), batch()
+    words = given.question_mask.sum(dim=1)
+    candidates = torch.randn(len(given), 3, int(words.max()) + 2, D)
+    mask = torch.ones(candidates.shape[:3], dtype=torch.bool)
+    found = network.candidate_vectors(candidates, mask, words)
+    for row, count in enumerate(words.tolist()):
+        close(found[row], candidates[row, :, count:].mean(dim=1))
+
+
+def test_normalised_features_may_be_of_any_scale():
+    network, given = model(config(normalised=True)).eval(), batch()
+    larger = dataclasses.replace(given, video=50 * given.video, question=50 * given.question, candidates=50 * given.candidates)
+    torch.testing.assert_close(network(given).logits, network(larger).logits, atol=1e-4, rtol=1e-4)
+
+
 def test_open_ended_head_has_a_class_for_the_unknown():
     given = dataclasses.replace(batch(), candidates=None, candidates_mask=None)
     assert model(config(answers=6))(given).logits.shape == (3, 7)
