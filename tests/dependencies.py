@@ -46,18 +46,19 @@ def audit() -> int:
             print(f"skipped: pip-audit cannot be installed: {made.stderr.strip()[-300:]}")
             return 0
         found = _run(str(python), "-m", "pip_audit", "--no-deps", "--disable-pip", "--requirement", str(LOCK), "--timeout", "20")
-    said = found.stdout + found.stderr
-    if found.returncode and "Found " not in said and UNREACHABLE.search(said):
-        print(f"skipped: the database of advisories is out of reach: {said.strip().splitlines()[-1][:300]}")
-        return 0
-    unknown = said.count("could not be audited")
-    if not found.returncode and unknown > len(locked()) / 2:  # a mirror of the registry that has no advisories: no all-clear
-        print(
-            f"skipped: the database of advisories is out of reach: it knows {len(locked()) - unknown} of {len(locked())} packages"
-        )
-        return 0
-    print(said)
-    return found.returncode
+    code, told = judged(found.returncode, found.stdout + found.stderr)
+    print(told)
+    return code
+
+
+def judged(code: int, said: str) -> tuple[int, str]:
+    """What pip-audit's end means: (exit code of this command, what to print). No database: neither an all-clear nor an alarm."""
+    if code and "Found " not in said and UNREACHABLE.search(said):
+        return 0, f"skipped: the database of advisories is out of reach: {said.strip().splitlines()[-1][:300]}"
+    known = len(locked()) - said.count("could not be audited")
+    if not code and known < len(locked()) / 2:  # a mirror of the registry that has no advisories
+        return 0, f"skipped: the database of advisories is out of reach: it knows {known} of {len(locked())} packages"
+    return code, said
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -28,3 +28,25 @@ def test_a_dependency_states_a_licence_that_permits_its_use(name):
     assert stated or name in UNSTATED
     only_copyleft = re.search(r"GPL|General Public", stated) and not re.search(r"LGPL|Lesser| OR ", stated)
     assert not only_copyleft or name in KNOWN_COPYLEFT
+
+
+@pytest.mark.parametrize(
+    ("ended", "said", "code", "told"),
+    [
+        (0, "No known vulnerabilities found", 0, "No known"),
+        (1, "Found 1 known vulnerability in 1 package\njinja2 3.0 GHSA-1", 1, "jinja2 3.0"),
+        (
+            1,
+            "requests.exceptions.ConnectionError: Failed to resolve 'pypi.org'",
+            0,
+            "skipped: the database of advisories is out of",
+        ),
+        (1, "Found 1 known vulnerability in 1 package\na warning: ServiceError for another", 1, "Found 1"),
+        (0, "Dependency not found and could not be audited\n" * len(dependencies.locked()), 0, "skipped: .* it knows 0 of"),
+        (2, "error: unrecognized arguments", 2, "unrecognized"),
+    ],
+)
+def test_an_audit_alarms_only_about_what_the_database_says(ended, said, code, told):
+    found = dependencies.judged(ended, said)
+    assert found[0] == code
+    assert re.match(told, found[1]) or told in found[1]
