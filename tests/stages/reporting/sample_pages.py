@@ -124,13 +124,13 @@ def _example(rng: random.Random, split: str, n: int) -> dict[str, Any]:
         "seconds_per_clip": step,
         "answerable_probability": round(rng.uniform(0.7, 0.99) if answerable else rng.uniform(0.05, 0.5), 4),
         "saliency_truth": [3.0 + rng.randint(0, 1) if hit else 0.0 for hit in inside] if answerable else None,
-        "dictionary": {
-            "entries": [17, 3, 60],
-            "weights": [[0.5 / rank + 0.1 * hit for hit in inside] for rank in (1, 2, 5)],
-            "gate": [0.2 + 0.5 * hit for hit in inside],
-            "size": 64,
-        },
+        "dictionary": _dictionary(inside) if n < 5 else None,
     }
+
+
+def _dictionary(inside: list[bool]) -> dict[str, Any]:
+    weights = [[0.5 / rank + 0.1 * hit for hit in inside] for rank in (1, 2, 5)]
+    return {"entries": [17, 3, 60], "weights": weights, "gate": [0.2 + 0.5 * hit for hit in inside], "size": 64}
 
 
 if __name__ == "__main__":
