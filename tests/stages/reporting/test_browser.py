@@ -95,7 +95,7 @@ def test_the_first_example_is_open_and_others_open_by_the_keyboard(visit, file):
     assert ask.get_attribute("aria-expanded") == "true"
     opened = tab.locator("#run-one .timeline").nth(1)
     assert opened.locator("blockquote").inner_text() == ask.inner_text()
-    assert opened.locator("svg").count() == 2
+    assert opened.locator("svg").count() == 3
     assert opened.locator("ol li").count() == 5
     ask.click()
     assert tab.locator("#run-one .timeline").count() == 1
