@@ -56,12 +56,17 @@ class Server:
         return sorted(found, key=lambda run: run["start_time"] or "")
 
 
-@contextmanager
-def server(home: Path):
-    """Start a server and wait until it answers that it is healthy."""
+def free_port() -> int:
+    """A port that nobody listens to."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(home: Path, port: int | None = None):
+    """Start a server and wait until it answers that it is healthy. With home and port of an earlier one it goes on for that."""
+    port = port or free_port()
     started = Server(home, port)
     with process(home, "server.log", started, "server", "start", "--host", "127.0.0.1", "--port", str(port)) as (running, log):
         until = time.monotonic() + PATIENCE
