@@ -9,6 +9,7 @@ from stages.params import load_params
 from stages.reporting.pages import read_pages
 from stages.reporting.reading import ReportError
 from stages.reporting.settings import Report
+from tests.stages.reporting.sample_audits import audit_page, write_audits
 from tests.stages.reporting.sample_pages import page, write_pages
 
 
@@ -16,8 +17,13 @@ def runs_of(name):
     return [run for run, settings in load_params().runs.items() if settings.report == name]
 
 
+def audits_of(name):
+    return [audit for audit, settings in load_params().audits.items() if settings.report == name]
+
+
 def test_the_stage_writes_one_page_for_all_runs_of_the_report(tmp_path, capsys):
     pages = write_pages(tmp_path / "pages", *(page(run, examples=1) for run in runs_of("demo")))
+    write_audits(pages, *(audit_page(audit) for audit in audits_of("demo")))
     assert report.main(["--name", "demo", "--pages", str(pages), "--out", str(tmp_path / "out")]) == 0
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["index.html"]
     html = (tmp_path / "out" / "index.html").read_text()
