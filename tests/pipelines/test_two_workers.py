@@ -8,7 +8,20 @@ from contextlib import ExitStack
 import pytest
 
 from tests.pipelines import prefect_server, s3_server, small_workspace
-from tests.pipelines.two_machines import SLOW, complete, ended, git, half_way, inside, lose, outcomes, submit, wait, worker
+from tests.pipelines.two_machines import (
+    SLOW,
+    complete,
+    ended,
+    git,
+    half_way,
+    inside,
+    lose,
+    outcomes,
+    published,
+    submit,
+    wait,
+    worker,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -39,12 +52,7 @@ def origin(tmp_path_factory, remote):
     small_workspace.dvc(folder, "remote", "add", "-d", "lab", address)
     for name, value in settings.items():
         small_workspace.dvc(folder, "remote", "modify", "lab", name, value)
-    small_workspace.dvc(folder, "config", "core.no_scm", "false")
-    (folder / ".gitignore").write_text("/.dvc/cache/\n/.dvc/tmp/\n/data/\n__pycache__/\nslow\n*.log\n")
-    git(folder, "init", "--quiet")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "-m", "First")
-    return folder
+    return published(folder)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.pipelines import prefect_server, small_workspace
-from tests.pipelines.two_machines import SLOW, complete, git, inside, lose, outcomes, submit, wait, worker
+from tests.pipelines.two_machines import SLOW, complete, git, inside, lose, outcomes, published, submit, wait, worker
 
 HEAD = """# Three runs on two machines, one of them lost
 
@@ -57,12 +57,7 @@ def origin(base: Path) -> Path:
     (folder / "dvc.yaml").write_text(graph.replace("broken", "three"))
     (folder / "train.py").write_text(SLOW + small_workspace.TRAIN)
     small_workspace.dvc(folder, "remote", "add", "-d", "lab", str(base / "remote"))
-    small_workspace.dvc(folder, "config", "core.no_scm", "false")
-    (folder / ".gitignore").write_text("/.dvc/cache/\n/.dvc/tmp/\n/data/\n__pycache__/\nslow\n*.log\n")
-    git(folder, "init", "--quiet")
-    git(folder, "add", ".")
-    git(folder, "commit", "--quiet", "-m", "First")
-    return folder
+    return published(folder)
 
 
 def transcript(base: Path) -> str:

@@ -10,7 +10,7 @@ import time
 
 import psutil
 
-from tests.pipelines import prefect_server
+from tests.pipelines import prefect_server, small_workspace
 
 # the training of a run named in the file `slow` waits for a minute: time enough to lose the worker or to cancel
 SLOW = """
@@ -26,6 +26,16 @@ if pathlib.Path("slow").exists() and pathlib.Path("slow").read_text() == sys.arg
 def git(folder, *arguments):
     named = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     return subprocess.run(["git", *named, *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def published(folder):
+    """The workspace as a git repository with its first commit, for the machines to clone."""
+    small_workspace.dvc(folder, "config", "core.no_scm", "false")
+    (folder / ".gitignore").write_text("/.dvc/cache/\n/.dvc/tmp/\n/data/\n__pycache__/\nslow\n*.log\n")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "First")
+    return folder
 
 
 def worker(server, folder):
