@@ -74,6 +74,8 @@ FAULTS = [
     (["trajectories", 1, 0, "tid"], 4, r"trajectories\[1\]: tid 4 occurs twice"),
     (["trajectories", 0, 0, "bbox"], {"xmin": 1}, r"trajectories\[0\]: tid 4: bbox: ymin: missing"),
     (["trajectories", 0, 1, "bbox"], box(9, 0, 0, 9), r"tid 0: bbox: its sides are the wrong way round"),
+    (["trajectories", 0, 1, "bbox"], box(0, 0, 10**400, 9), r"tid 0: bbox: xmax: expected pixels"),
+    (["trajectories", 0, 1, "bbox"], box(0, 0, 1e308, 9), r"tid 0: bbox: xmax: expected pixels"),
     (["relation_instances", 0, "end_fid"], 3, r"subject_tid 0 has no box in 1 of its frames 0 to 2, the first is 2"),
     (["relation_instances", 0, "end_fid"], 9, r"expected 0 <= begin_fid < end_fid <= 3, got 0 and 9"),
     (["relation_instances", 0, "object_tid"], 9, r"object_tid 9 is none of subject/objects"),
