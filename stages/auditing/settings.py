@@ -79,7 +79,8 @@ class Audit:
     twins          variants that are also trained on `unbiased`, as <name>-unbiased: what a gain or a gap is there is no debiasing
     controls       of CONTROLS: base that sees the time average, nothing, or the true evidence of the video, all else as it is.
                    Base that sees the average is trained without bias too
-    chance         of the first measure where nothing is known, for the control that sees nothing; None: not told
+    chance         of the first measure where nothing is known, for the controls: a number, or which of `numbers` it is (of base,
+                   on the interventional split: random windows, say); None: not told
     seeds          of the trainings
     splits         test splits
     sweep          the same at other strengths of the bias; None: not asked
@@ -102,7 +103,7 @@ class Audit:
     full: str = "full"
     twins: tuple[str, ...] = ()
     controls: tuple[Control, ...] = ()
-    chance: float | None = None
+    chance: float | str | None = None
     splits: Splits = field(default_factory=Splits)
     sweep: Sweep | None = None
     numbers: tuple[str, ...] = ()
@@ -131,6 +132,10 @@ class Audit:
                 f"seeds are {self.seeds}, must be distinct, one or more",
             ),
             (bool(self.measures), "measures: expected at least one"),
+            (
+                not isinstance(self.chance, str) or self.chance in self.numbers,
+                f"chance is {self.chance}, must be a number or one of numbers, {', '.join(self.numbers)}",
+            ),
             (self.resamples >= 100, f"resamples is {self.resamples}, must be at least 100"),
             (0 < self.confidence < 1, f"confidence is {self.confidence}, must be in (0, 1)"),
             (self.jobs >= 1, f"jobs is {self.jobs}, must be at least 1"),

@@ -29,8 +29,8 @@ def test_every_claim_has_its_number_and_its_interval():
     assert list(sentences(AUDIT, FOUND)) == [
         "IoU, 2 seeds: base reaches 60.0 where the biases of training hold and 40.0 where they are cut, a gap of "
         "20.0 (17.0 to 23.0) points.",
-        "full is better than base by 5.0 (2.0 to 8.0) points where the biases are cut; 0.5 (-1.0 to 2.0) of them are not there "
-        "after training without bias: nothing says that it is debiasing.",
+        "full is better than base by 5.0 (2.0 to 8.0) points where the biases are cut; after training without bias it is 4.5, "
+        "and the difference, 0.5 (-1.0 to 2.0), cannot be told from 0, so nothing says that it debiases.",
         "The gap of full is not told from that of base: 1.0 (-2.0 to 4.0) points.",
     ]
 
@@ -66,7 +66,7 @@ def test_a_sweep_is_told_from_its_weakest_to_its_strongest_bias():
     audit = parse(Audit, ENTRY | {"sweep": SWEEP}, "here")
     points = [(at, effect("gap", "base", 20 * at, 20 * at - 3, 20 * at + 3)) for at in (0.8, 0.0, 0.5)]
     said = "From strength 0 of the bias to 0.8 the gap of base goes from 0.0 (-3.0 to 3.0) to 16.0 (13.0 to 19.0) points."
-    assert list(sentences(audit, [], points)) == [said]
+    assert list(sentences(audit, [], points=points)) == [said]
     found = page("one", audit, "ccr", [], [], {}, points)
     assert found["sweep"]["over"] == "scene bias"
     assert [row["strength"] for row in found["sweep"]["rows"]] == [0.0, 0.5, 0.8]
@@ -89,6 +89,19 @@ def test_controls_of_what_a_model_sees():
     told = page("one", audit, "ccr", [], [], {})["variants"]
     assert told["question-only"] == "base, shown no video at all"
     assert told["scene-only-unbiased"] == "scene-only, trained on videos without bias"
+
+
+def test_chance_is_a_number_of_the_evaluation_where_a_model_of_moments_sees_no_time():
+    entry = ENTRY | {"controls": ["scene-only", "question-only"], "numbers": ["random"], "chance": "random"}
+    numbers = [{"number": "random", "variant": "base", "split": split, "mean": mean} for split, mean in
+               (("iid", 16.0), ("interventional", 10.3))]  # fmt: skip
+    found = [
+        effect("level", "scene-only", 11.0, 9, 13, "interventional"),
+        effect("against twin", "scene-only", -2.0, -5, 1),
+        effect("level", "question-only", 15.0, 13, 17, "interventional"),
+    ]
+    told = [(one["expected"], one["holds"]) for one in controls(parse(Audit, entry, "here"), found, numbers)]
+    assert told == [("chance, 10.3", True), ("chance, 10.3", False)]
 
 
 def test_controls_hold_where_bias_opens_the_gap_and_its_absence_closes_it():

@@ -31,6 +31,7 @@ def test_a_twin_is_its_variant_on_the_unbiased_data():
         ({"full": "base"}, "both base"),
         ({"seeds": [1, 1]}, "seeds"),
         ({"measures": []}, "measures"),
+        ({"chance": "random"}, "a number or one of numbers"),
         ({"unbiased": DATA}, "another data set"),
         ({"confidence": 1.0}, "confidence"),
         ({"variants": {"base": {}, "full": {}, "full-unbiased": {}}}, "name of a twin"),
