@@ -133,8 +133,8 @@ def gumbel_noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
 class ClipBank:
     """Clips of the training videos, from which environments are drawn. Not part of a checkpoint.
 
-    rows (N, D)            all clips, video after video, in any precision; or a function from row numbers (...) int64 on the CPU
-                           to clips (..., D), for a store that holds them already
+    rows (N, D)            all clips, video after video, in any precision; or a function from row numbers (...) int64 on any
+                           device to clips (..., D), for a store that holds them already
     offsets (V + 1,)       int64: video v has the rows offsets[v] .. offsets[v + 1]
     """
 
@@ -143,33 +143,35 @@ class ClipBank:
         count = len(rows) if isinstance(rows, Tensor) else int(self.offsets[-1])
         if offsets.dim() != 1 or len(offsets) < 2 or int(self.offsets[0]) or int(self.offsets[-1]) != count:
             raise ValueError(f"clip bank: offsets must run from 0 to the number of rows {count}, got {offsets.tolist()[:3]}...")
+        self._filled = int((self.offsets.diff() > 0).sum())  # videos that have clips
 
     def __len__(self) -> int:
         """Number of videos."""
         return len(self.offsets) - 1
 
     def draw(self, own: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """own (B, E) int64: videos that row b must not draw from, -1 for none -> (B, count) int64 row numbers on the CPU.
+        """own (B, E) int64: videos that row b must not draw from, -1 for none -> (B, count) int64 row numbers, where `own` is.
 
         Uniform over all clips of all other videos, with repetition, in O(B (count + E)). Raises ValueError if a row has none.
+        The generator lives on the CPU; nothing waits for a GPU, unless there are so few videos that a row may have none.
         """
-        own = own.cpu().sort(dim=1).values
-        start = self.offsets[own.clamp(min=0)]
-        size = self.offsets[own.clamp(min=0) + 1] - start
+        own, offsets = own.sort(dim=1).values, self.offsets.to(own.device, non_blocking=True)
+        start = offsets[own.clamp(min=0)]
+        size = offsets[own.clamp(min=0) + 1] - start
         twice = torch.cat((torch.zeros_like(own[:, :1], dtype=torch.bool), own[:, 1:] == own[:, :-1]), dim=1)
         size = size.masked_fill((own < 0) | twice, 0)  # (B, E)
-        free = self.offsets[-1] - size.sum(dim=1, keepdim=True)
-        if bool((free <= 0).any()):
+        free = offsets[-1] - size.sum(dim=1, keepdim=True)
+        if self._filled <= own.shape[1] and bool((free <= 0).any()):
             raise ValueError(
                 f"clip bank: {len(self)} training videos are too few, every sample needs a clip of yet another video"
             )
         uniform = torch.rand(len(own), count, generator=generator, dtype=torch.float64)
-        row = (uniform * free).long().clamp(max=free - 1)
+        row = (uniform.to(own.device, non_blocking=True) * free).long().clamp(max=free - 1)
         for place in range(own.shape[1]):  # in order of the rows, so each forbidden stretch is stepped over once
             row = row + torch.where(row >= start[:, place : place + 1], size[:, place : place + 1], 0)
         return row
 
     def take(self, index: Tensor, like: Tensor) -> Tensor:
         """index (...) int64 -> (..., D) clips, in the type and on the device of `like`."""
-        rows = self.rows[index.to(self.rows.device)] if isinstance(self.rows, Tensor) else self.rows(index.cpu())
+        rows = self.rows[index.to(self.rows.device)] if isinstance(self.rows, Tensor) else self.rows(index)
         return rows.to(like.device, like.dtype, non_blocking=True)

@@ -173,9 +173,10 @@ class Model(Method):
         if len(self.bank) < 3:
             raise ValueError(f"clip bank: {len(self.bank)} training videos are too few for EIGV, it needs three or more")
         size, length, copies = len(batch), batch.video.shape[1], self.config.negatives
+        device = batch.video.device
         partner = torch.randperm(size, generator=generator) if self.config.mix else torch.arange(size)
-        index = batch.video_index.cpu()
-        videos = torch.stack((index, index[partner]), dim=1)  # (B, 2)
+        partner = partner.to(device, non_blocking=True)
+        videos = torch.stack((batch.video_index, batch.video_index[partner]), dim=1)  # (B, 2)
         question = None
         if self.config.contrast == "clips":
             pass
@@ -188,15 +189,14 @@ class Model(Method):
         floats = (*map(torch.tensor, shares), *(gumbel_noise((size, 2, length), generator) for _ in range(2)))
         rows = (self.bank.draw(videos, length, generator), self.bank.draw(videos.repeat(copies, 1), length, generator))
         causal, environment, gumbel, gumbel_mixed = (value.to(batch.video, non_blocking=True) for value in floats)
-        device = batch.video.device
         return Draws(
             causal=causal,
             environment=environment,
-            partner=partner.to(device, non_blocking=True),
+            partner=partner,
             gumbel=gumbel,
             gumbel_mixed=gumbel_mixed,
-            positive=rows[0].to(device, non_blocking=True),
-            negative=rows[1].to(device, non_blocking=True),
+            positive=rows[0],
+            negative=rows[1],
             question=None if question is None else question.to(device, non_blocking=True),
         )
 

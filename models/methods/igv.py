@@ -150,7 +150,7 @@ class Model(Method):
         if self.bank is None or batch.video_index is None:
             raise ValueError("training needs the clips of all training videos (model.bank) and batch.video_index")
         foreign = self.bank.draw(batch.video_index[:, None], batch.video.shape[1], generator)
-        return Draws(gumbel=noise, foreign=foreign.to(batch.video.device, non_blocking=True))
+        return Draws(gumbel=noise, foreign=foreign)
 
     def _noise(self, batch: Questions, generator: torch.Generator) -> Tensor:
         return gumbel_noise((len(batch), 2, batch.video.shape[1]), generator).to(batch.video, non_blocking=True)

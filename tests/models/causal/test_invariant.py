@@ -108,6 +108,12 @@ def test_bank_of_one_video_is_refused_when_its_own_sample_draws():
         ClipBank(torch.zeros(3, 2), torch.tensor([0, 3])).draw(torch.tensor([[0]]), 2, torch.Generator())
 
 
+def test_bank_draws_where_the_samples_are_and_looks_at_no_value_there():
+    drawn = bank().draw(torch.zeros(2, 2, dtype=torch.int64, device="meta"), 9, torch.Generator())
+    assert drawn.shape == (2, 9)
+    assert drawn.is_meta  # a look at a value of a tensor without values would have raised
+
+
 def test_bank_may_be_read_through_a_function():
     kept = bank()
     read = ClipBank(lambda index: kept.rows[index], kept.offsets)
