@@ -25,24 +25,31 @@ def read_reference_config(path: Path, _above: tuple[Path, ...] = ()) -> dict[str
     if path in _above:
         raise ReferenceConfigError(f"{path}: is based on itself")
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+        names = _assignments(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)), path)
     except FileNotFoundError:
         based = f", on which {_above[-1]} is based" if _above else ""
         raise ReferenceConfigError(f"{path}: no such file{based}; put it there, or import without --config") from None
     except (SyntaxError, UnicodeDecodeError) as error:
         raise ReferenceConfigError(f"{path}: not a Python file of assignments: {error}") from error
-    names: dict[str, Any] = {}
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
-            names[statement.targets[0].id] = _value(statement.value, names, path)
-        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):  # a docstring may stand there
-            raise ReferenceConfigError(f"{path}:{statement.lineno}: expected an assignment of data, as in strides = (1, 2, 4)")
+    except (RecursionError, MemoryError) as error:  # the latter from Python's parser: its stack has an end of its own
+        raise ReferenceConfigError(f"{path}: not a Python file of assignments: nested too deeply") from error
     bases = names.pop("_base_", ())
     merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
         file = path.parent / base
         merged = _extended(merged, read_reference_config(file if file.suffix else file.with_suffix(".py"), (*_above, path)))
     return _extended(merged, names)
+
+
+def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:
+    """name -> value of one file. Raises ReferenceConfigError for any other statement but a docstring."""
+    names: dict[str, Any] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
+            names[statement.targets[0].id] = _value(statement.value, names, path)
+        elif not (isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)):
+            raise ReferenceConfigError(f"{path}:{statement.lineno}: expected an assignment of data, as in strides = (1, 2, 4)")
+    return names
 
 
 def _value(node: ast.expr, names: Mapping[str, Any], path: Path) -> Any:

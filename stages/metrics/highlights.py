@@ -20,6 +20,7 @@ from stages.metrics.records import InputError, NotApplicableError, shown
 LEVELS = {"Fair": 2, "Good": 3, "VeryGood": 4}
 ANNOTATORS = 3
 CLIP_SECONDS = 2
+LONGEST = 86_400  # seconds of a video: every record takes the table's room of the longest
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Ratings:
 def ratings_of(truth: Truth) -> Ratings:
     """The ratings of all records.
 
-    Raises NotApplicableError for a record without ratings or duration, InputError for a clip beyond the video or a score that is
-    no triple.
+    Raises NotApplicableError for a record without ratings or duration, InputError for a clip beyond the video, a score that is no
+    triple or a video of more than a day.
     """
     records = truth.records
     ids: list[Any] = [row.get("relevant_clip_ids") for row in records.rows]
@@ -49,6 +50,11 @@ def ratings_of(truth: Truth) -> Ratings:
     if (unknown := np.flatnonzero(np.isnan(truth.durations))).size:
         raise NotApplicableError(
             f"{records.place(int(unknown[0]), 'duration')}: missing; highlights need the length of the video"
+        )
+    if (long := np.flatnonzero(truth.durations > LONGEST)).size:
+        raise InputError(
+            f"{records.place(int(long[0]), 'duration')}: expected the seconds of one video, at most {LONGEST} (a day), "
+            f"got {shown(float(truth.durations[long[0]]))}; correct the record"
         )
     clips = np.floor(truth.durations / CLIP_SECONDS).astype(np.int64)
     if (short := np.flatnonzero(clips < 1)).size:

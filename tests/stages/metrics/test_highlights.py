@@ -70,6 +70,11 @@ def test_a_clip_beyond_the_video_is_refused():
         ratings(rated((4, 2)))
 
 
+def test_a_video_of_years_is_refused_before_room_is_made_for_its_clips():
+    with pytest.raises(InputError, match=r"qid 1: duration: expected the seconds of one video, at most 86400 .*got 1e\+308"):
+        ratings(rated((0, 4), duration=1e308))
+
+
 @pytest.mark.parametrize("wrong", [[4, 4], [4, 4, 5], [4, 4, "4"], 4])
 def test_ratings_are_three_numbers_from_zero_to_four(wrong):
     with pytest.raises(InputError, match="saliency_scores: expected 3 ratings of"):
