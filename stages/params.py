@@ -37,6 +37,7 @@ __all__ = [
 ]  # fmt: skip
 
 DEFAULT_FILE = Path("params.yaml")
+DEEPEST = 100  # levels of nesting
 EVALUATIONS: dict[str, type[Any]] = {  # by task
     "moments": Evaluate,
     "weak_moments": WeakEvaluate,
@@ -277,7 +278,9 @@ def entry_names(section: str, path: Path = DEFAULT_FILE) -> list[str]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        raw = _NoDuplicates(path.read_text(encoding="utf-8")).get_single_data()
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text)
+        raw = _NoDuplicates(text).get_single_data()
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the repository root or give --params FILE") from None
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:  # ValueError: UTF-8, dates, digits beyond count
@@ -287,6 +290,15 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"{path}: expected sections ({', '.join(f.name for f in dataclasses.fields(Params))}), got {shown(raw)}"
         )
     return raw
+
+
+def _check_depth(text: str) -> None:
+    """Raises ValueError beyond DEEPEST: libyaml builds a document by recursion in C, and what overflows there is the process."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_NoDuplicates):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"line {event.start_mark.line + 1}: lists and mappings are nested more than {DEEPEST} deep")
 
 
 class _NoDuplicates(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # six times faster where libyaml is

@@ -15,6 +15,7 @@ from stages.metrics.records import IdsDifferError, InputError, NotApplicableErro
 from stages.metrics.rounding import rounded
 
 DECIMALS = 2
+DIGITS = 9  # of an index, at most
 Counts = dict[str, list[int]]  # group -> [right, all]
 EITHER, NEXT_QA = ("TP", "TN"), {"CW": "Why", "CH": "How", "TN": "Bef&Aft", "TC": "When", "DC": "Cnt", "DL": "Loc", "DO": "Other"}
 
@@ -137,7 +138,7 @@ def option_labels(questions: Records, row: int, options: int, *, by_index: bool)
     cells = questions.rows[row]
     answer = cells["answer"]
     texts = [cells[f"a{number}"] for number in range(options)]
-    if by_index and answer.isdecimal() and int(answer) < options:
+    if by_index and answer.isdecimal() and len(answer) <= DIGITS and int(answer) < options:
         return [int(answer)]
     if not by_index and answer in texts:
         return [number for number, text in enumerate(texts) if text == answer]

@@ -185,7 +185,7 @@ def scorer(accuracy: Accuracy, default: tuple[str, ...]) -> Callable[[Request], 
 def _check_entry(entry: Any, place: str) -> None:
     if type(entry) is not dict or type(entry.get("location")) is not dict:
         raise InputError(f"{place}: expected duration and location, got {shown(entry)}")
-    if not is_number(entry.get("duration")):
+    if not is_number(entry.get("duration")) or abs(entry["duration"]) >= BEYOND:
         raise InputError(f"{place}: duration: expected seconds, got {shown(entry.get('duration'))}")
     for question, segments in entry["location"].items():
         if type(segments) is not list or not segments or not all(_is_segment(one) for one in segments):

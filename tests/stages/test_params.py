@@ -164,6 +164,14 @@ def test_a_file_that_is_not_a_mapping_is_one_clear_error(tmp_path, text):
         load_params(path)
 
 
+@pytest.mark.parametrize("deep", ["[" * 30_000, "- " * 30_000, '{"a":' * 30_000])
+def test_nesting_that_would_overflow_the_stack_of_the_yaml_library_is_refused(tmp_path, deep):
+    path = tmp_path / "params.yaml"
+    path.write_text(f"a:\n  {deep}")
+    with pytest.raises(ParamsError, match=r"params\.yaml: not valid YAML: line 2: .* more than 100 deep"):
+        entry_names("runs", path)
+
+
 def test_lookup_offers_the_nearest_entry():
     with pytest.raises(ParamsError, match=r"runs: no entry 'igw'; did you mean 'igv'\?"):
         lookup({"igv": 1, "cra": 2}, "igw", "runs")

@@ -93,6 +93,11 @@ def test_labels_as_text_accept_every_option_that_reads_the_same(tmp_path):
     assert out["warnings"] == []
 
 
+def test_a_label_of_more_digits_than_python_converts_is_refused(tmp_path, capsys):
+    assert run(tmp_path, "nextqa", nextqa_answers(), NEXTQA.replace("why,0,", f"why,{'9' * 5000},", 1))[0] == 2
+    assert "answer: expected 0 to 4, got" in capsys.readouterr().err
+
+
 def test_answers_to_other_questions_are_left_out_and_missing_ones_refused(tmp_path, capsys):
     _, out = run(tmp_path, "nextqa", nextqa_answers(extra={"prediction": 1, "answer": 1}), NEXTQA)
     assert (out["n_scored"], out["n_skipped"]) == (8, 1)

@@ -115,6 +115,7 @@ def test_broken_files_are_named(run, files, said):
     ("entry", "said"),
     [
         ({"duration": "20", "location": {"0": [[1, 2]]}}, "video v1: duration: expected seconds"),
+        ({"duration": 1e308, "location": {"0": [[1, 2]]}}, "video v1: duration: expected seconds"),
         ({"duration": 20}, "video v1: expected duration and location"),
         ({"duration": 20, "location": {"0": []}}, "location: question 0: expected [[start, end], ...], got []"),
     ],
