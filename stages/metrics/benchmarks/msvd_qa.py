@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-from stages.metrics.contract import Benchmark
-from stages.metrics.open_answers import scorer
+from stages.metrics.open_answers import benchmark
 
-PROFILES = ("qa",)
-BENCHMARK = Benchmark(
-    title="MSVD-QA",
-    files=("predictions", "questions", "answer_vocabulary"),
-    profiles=PROFILES,
-    default=PROFILES,
-    score=scorer(PROFILES, unknown=False),
-)
+BENCHMARK = benchmark("MSVD-QA")
