@@ -39,11 +39,11 @@ class Answers:
 
 
 def read_answers(path: Path, *, least: int | None = None, most: int | None = None) -> Answers:
-    """Parse {id: {"prediction": int, "answer": int}}.
+    """Parse {id: {"prediction": int, "answer": int}}, or JSON lines of such answers, each with its id as `sample_id`.
 
     Raises InputError, naming id and field, for anything else, or for a prediction outside least..most.
     """
-    content, repeated = read_object(path)
+    content, repeated = read_object(path, "sample_id")
     answers = Answers(str(path), {}, repeated)
     for key, entry in content.items():
         if type(entry) is not dict:

@@ -12,6 +12,7 @@ import io
 import json
 import math
 import zlib
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,10 @@ def read_records(path: Path, key: str = "qid") -> Records:
 
     Raises InputError for an empty file, a broken line, or a record that is not an object.
     """
-    text = read_text(path)
+    return _records(read_text(path), path, key)
+
+
+def _records(text: str, path: Path, key: str) -> Records:
     if text.lstrip()[:1] == "[":
         rows = _parsed(text, path)
         records = Records(str(path), rows, range(len(rows)), "record", key)
@@ -172,9 +176,16 @@ def read_json(path: Path) -> Any:
     return _parsed(read_text(path), path)
 
 
-def read_object(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """The one JSON object of a file, and the keys that stand in it more than once (the last one counts, as in the references)."""
-    repeated: list[str] = []
+def read_object(path: Path, line_key: str | None = None) -> tuple[dict[str, Any], list[str]]:
+    """The one JSON object of a file, and the keys that stand in it more than once (the last one counts, as in the references).
+
+    line_key    the file may be JSON lines instead, one object each: the key of a line is the text that it has there
+    """
+    text, repeated = read_text(path), list[str]()
+    if line_key is not None and _starts_with_record(text, line_key):
+        records = _records(text, path, line_key)
+        keys: list[str] = records.column(line_key, (str,), "a text")
+        return dict(zip(keys, records.rows, strict=True)), [key for key, count in Counter(keys).items() if count > 1]
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
@@ -183,12 +194,24 @@ def read_object(path: Path) -> tuple[dict[str, Any], list[str]]:
             repeated.extend(name for name, _ in items if name in seen or seen.add(name))  # type: ignore[func-returns-value]
         return found
 
-    value = _parsed(read_text(path), path, pairs)
+    value = _parsed(text, path, pairs)
     if type(value) is not dict:
         raise InputError(f"{path}: expected one JSON object, got {shown(value)}")
     if not value:
         raise InputError(f"{path}: empty; expected at least one entry")
     return value, repeated
+
+
+def _starts_with_record(text: str, key: str) -> bool:
+    """Whether the first line is an object with a text under `key`."""
+    line = text.lstrip().partition("\n")[0]
+    if json.dumps(key) not in line:
+        return False
+    try:
+        first = json.loads(line)
+    except (ValueError, RecursionError):
+        return False  # no record; whoever reads the whole file says what is wrong
+    return type(first) is dict and type(first.get(key)) is str
 
 
 def read_table(path: Path, columns: Sequence[str], delimiter: str = ",", key: str = "qid") -> Records:

@@ -1,8 +1,9 @@
 """Files of the relation benchmarks, ImageNet-VidVRD and VidOR (Shang et al., 2017-2019), and their scores.
 
-Predictions: {"results": {video: [{"triplet", "score", "duration" [first, last + 1), "sub_traj", "obj_traj"}]}}; ground truth: the
-inner mapping without scores. `zero_shot` keeps the true relations that training has never shown and the predictions of their
-triplets, `zero_shot_old` all predictions. Videos without true relations are not scored; those without predictions count as empty.
+Predictions: {"results": {video: [{"triplet", "score", "duration" [first, last + 1), "sub_traj", "obj_traj"}]}}, or JSON lines, a
+video each: {"video_id", "results": [...]}; ground truth: the inner mapping without scores. `zero_shot` keeps the true relations
+that training has never shown and the predictions of their triplets, `zero_shot_old` all predictions. Videos without true
+relations are not scored; those without predictions count as empty.
 """
 
 from __future__ import annotations
@@ -24,11 +25,9 @@ Relations = dict[str, list[Relation]]
 
 def score(request: Request) -> Scored:
     """Detection and tagging, over all relations and over those that training has never shown. Nothing in it needs correction."""
-    content, repeated = read_object(request.files["predictions"])
     place = request.files["predictions"]
-    if type(content.get("results")) is not dict:
-        raise InputError(f"{place}: results: expected videos with their relations, got {shown(content.get('results'))}")
-    predictions = _relations(place, content["results"], scored=True)
+    content, repeated = read_object(place, "video_id")
+    predictions = _relations(place, _results(place, content), scored=True)
     truth = _relations(request.files["ground_truth"], read_object(request.files["ground_truth"])[0], scored=False)
     videos = [video for video, relations in truth.items() if relations]
     warnings = [
@@ -57,6 +56,16 @@ def score(request: Request) -> Scored:
 
     each_profile(request, PROFILES, scored, values)
     return scored
+
+
+def _results(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """What stands under `results`: of the file, or of every line."""
+    if all(type(line) is dict and line.get("video_id") == video for video, line in content.items()):
+        return {video: line.get("results") for video, line in content.items()}
+    results = content.get("results")
+    if type(results) is not dict:
+        raise InputError(f"{path}: results: expected videos with their relations, got {shown(results)}")
+    return results
 
 
 def _relations(path: Path, content: dict[str, Any], *, scored: bool) -> Relations:

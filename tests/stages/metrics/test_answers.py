@@ -135,10 +135,10 @@ def test_answers_outside_the_vocabulary_stay_in_the_denominator(tmp_path):
 
 
 def test_a_prediction_outside_the_vocabulary_is_refused(tmp_path, capsys):
-    for wrong in (-1, 2):
+    for wrong in (-1, 3):
         answers = {str(number): {"prediction": wrong, "answer": -1} for number in (1, 2, 3)}
         assert run(tmp_path, "msvd_qa", answers, MSVD)[0] == 2
-        assert f"id 1: prediction: expected a number from 0 to 1, got {wrong}" in capsys.readouterr().err
+        assert f"id 1: prediction: expected a number from 0 to 2, got {wrong}" in capsys.readouterr().err
 
 
 def vidqa_answers(**wrong):
@@ -170,11 +170,27 @@ def test_a_missing_reason_is_named(tmp_path, capsys):
     assert "id a_b_1_pr: missing; the reason to a_b_1_p is needed for Pred" in capsys.readouterr().err
 
 
-def test_the_class_of_unknown_answers_can_be_predicted_on_msrvtt_and_is_never_right(tmp_path, capsys):
+@pytest.mark.parametrize("benchmark", ["msvd_qa", "msrvtt_qa"])
+def test_the_class_of_unknown_answers_can_be_predicted_and_is_never_right(tmp_path, benchmark):
     answers = {"1": {"prediction": 0, "answer": 0}, "2": {"prediction": 2, "answer": 1}, "3": {"prediction": 2, "answer": -1}}
-    code, out = run(tmp_path, "msrvtt_qa", answers, MSVD)
+    code, out = run(tmp_path, benchmark, answers, MSVD)
     assert (code, out["profiles"]["qa"]["rounded"]["Acc"]) == (0, 33.33)
     assert out["profiles"]["qa"]["rounded"]["what"] == 0.0
-    assert run(tmp_path, "msrvtt_qa", answers | {"3": {"prediction": 3, "answer": -1}}, MSVD)[0] == 2
-    assert "expected a number from 0 to 2" in capsys.readouterr().err
-    assert run(tmp_path, "msvd_qa", answers, MSVD)[0] == 2
+
+
+def test_ids_of_open_questions_may_be_called_qid(tmp_path):
+    answers = {str(number): {"prediction": 0, "answer": answer} for number, answer in ((1, 0), (2, 1), (3, -1))}
+    _, out = run(tmp_path, "msrvtt_qa", answers, MSVD.replace("id", "qid", 1))
+    assert out["profiles"]["qa"]["rounded"]["Acc"] == 33.33
+
+
+def test_answers_may_be_json_lines_as_evaluate_writes_them(tmp_path, capsys):
+    lines = [json.dumps({"sample_id": key, **answer, "scores": [0.1]}) for key, answer in nextqa_answers().items()]
+    _, as_lines = run(tmp_path, "nextqa", "\n".join(lines), NEXTQA)
+    _, as_object = run(tmp_path, "nextqa", nextqa_answers(), NEXTQA)
+    assert as_lines == as_object
+    _, repeated = run(tmp_path, "nextqa", "\n".join([*lines, lines[0].replace("4", "0")]), NEXTQA)
+    assert repeated["profiles"]["qa"]["rounded"]["Acc"] == 100.0
+    assert any("id 007_0: occurs more than once; the last one counts (1 such)" in text for text in repeated["warnings"])
+    assert run(tmp_path, "nextqa", "\n".join([lines[0], '{"prediction": 1}']), NEXTQA)[0] == 2
+    assert "line 2: sample_id: missing" in capsys.readouterr().err

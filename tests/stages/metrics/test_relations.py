@@ -72,7 +72,7 @@ def written(**changed):
 
 def run(folder, predictions, *more):
     """Exit code and output; the ground truth is one relation in video v."""
-    (folder / "p.json").write_text(json.dumps(predictions))
+    (folder / "p.json").write_text(predictions if isinstance(predictions, str) else json.dumps(predictions))
     (folder / "t.json").write_text(json.dumps({"v": [written()], "w": []}))
     files = ["--predictions", folder / "p.json", "--ground-truth", folder / "t.json"]
     out = folder / "out.json"
@@ -115,3 +115,12 @@ FAULTS = [
 def test_what_is_no_relation_is_refused_with_its_place(tmp_path, capsys, predictions, message):
     assert run(tmp_path, predictions)[0] == 2
     assert message in capsys.readouterr().err
+
+
+def test_predictions_may_be_json_lines_as_evaluate_writes_them(tmp_path, capsys):
+    lines = [{"sample_id": name, "video_id": name, "results": found} for name, found in (("v", [written()]), ("w", []))]
+    _, as_lines = run(tmp_path, "\n".join(map(json.dumps, lines)))
+    _, as_object = run(tmp_path, {"results": {"v": [written()], "w": []}})
+    assert as_lines == as_object
+    assert run(tmp_path, json.dumps({"video_id": "v"}))[0] == 2
+    assert "v: expected a list of relations, got null" in capsys.readouterr().err
