@@ -2,10 +2,10 @@
 
     python -m tests.parity CASE_DIR [CASE_DIR ...]
 
-A case is a folder with config.json (key `method`), inputs.npz, outputs.npz (or .json, where they are no arrays) and, where there
-is a network, weights.safetensors under the reference's key names, its own or a sibling folder's (`weights_from`). What is
-compared, and how closely, is in tests/parity_cases/<method>.py, which decides from config.json and the arrays alone. One JSON
-line per case; exit code 1 if any case fails or has an output that nothing was compared with.
+A case is a folder with config.json (key `method`, or keys that only one method's cases have), inputs.npz, outputs.npz (or .json,
+where they are no arrays) and, where there is a network, weights.safetensors under the reference's key names, its own or a sibling
+folder's (`weights_from`). What is compared, and how closely, is in tests/parity_cases/<method>.py, which decides from config.json
+and the arrays alone. One JSON line per case; exit code 1 if any case fails or has an output that nothing was compared with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import importlib
 import json
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +25,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import load_file
 from torch import Tensor
+
+OWN_KEYS = (  # of cases that need not name their method
+    ("igv", {"vid_dim", "vocab_num"}),
+    ("igv", {"module", "mm_dim", "chunks", "rank"}),
+    ("eigv", {"app_pool5_dim", "module_dim"}),
+    ("transtr", {"variant", "topK_frame"}),
+)
 
 
 @dataclass(frozen=True)
@@ -130,14 +138,28 @@ class Comparison:
             self.failures.append(failure)
 
 
+def method_of(config: Mapping[str, Any]) -> str:
+    """The method that a case names, or else the one whose own keys it has.
+
+    Raises LookupError if it has neither.
+    """
+    if "method" in config:
+        return str(config["method"])
+    for method, keys in OWN_KEYS:
+        if keys <= config.keys():
+            return method
+    raise LookupError("config.json: no key method, and none of the keys that tell a method's cases")
+
+
 def run(folder: Path) -> dict[str, Any]:
     """The result of one case as printed. Whatever goes wrong is part of the result: one bad case hides no other."""
     result: dict[str, Any] = {"case": folder.name, "method": None, "max_abs_error": {}, "tolerance": {}, "passed": False}
     try:
         case = Case.read(folder)
-        result |= {"case": case.config.get("case", folder.name), "method": case.config["method"]}
+        method = method_of(case.config)
+        result |= {"case": case.config.get("case", folder.name), "method": method}
         comparison = Comparison(case.outputs)
-        _method(case.config["method"]).compare(case, comparison)
+        _method(method).compare(case, comparison)
     except Exception as error:
         traceback.print_exc()
         return result | {"failures": [f"{type(error).__name__}: {error}"]}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.parity import main, run
+from tests.parity import main, method_of, run
 
 HERE = Path(__file__).parent
 STORED = HERE / "data" / "parity"
@@ -46,6 +46,17 @@ def test_parity_with_every_reference_case(folder):
 def test_reference_cases_are_at_hand():
     if not cases(SHARED):
         pytest.skip(f"no parity cases at {SHARED}; set DOFLOW_SHARED to the folder that has parity/")
+
+
+@pytest.mark.parametrize("folder", cases(STORED), ids=name)
+def test_cases_whose_method_can_be_told_without_its_name_are_told_right(folder):
+    config = json.loads((folder / "config.json").read_text())
+    method = config.pop("method")
+    if method in ("igv", "eigv", "transtr"):
+        assert method_of(config) == method
+    else:
+        with pytest.raises(LookupError, match="no key method"):
+            method_of(config)
 
 
 @pytest.fixture

@@ -69,8 +69,8 @@ def questions(case: Case, dtype: torch.dtype) -> Questions:
     return Questions(
         video=video,
         video_mask=torch.ones(video.shape[:2], dtype=torch.bool),
-        answer=torch.from_numpy(case.inputs["answers"]),
-        video_index=torch.from_numpy(case.inputs["vid_idx"]),
+        answer=torch.from_numpy(case.inputs["answers"]).long(),
+        video_index=torch.from_numpy(case.inputs["vid_idx"]).long(),
         candidates=words,
         candidates_mask=prefix_mask(length.flatten(), words.shape[2]).unflatten(0, length.shape),
     )

@@ -76,8 +76,8 @@ def questions(case: Case) -> Questions:
     return Questions(
         video=video,
         video_mask=torch.ones(video.shape[:2], dtype=torch.bool),
-        answer=torch.from_numpy(case.inputs["answers"]),
-        video_index=torch.from_numpy(case.inputs["vid_idx"]),
+        answer=torch.from_numpy(case.inputs["answers"]).long(),
+        video_index=torch.from_numpy(case.inputs["vid_idx"]).long(),
         question=words,
         question_mask=prefix_mask(torch.from_numpy(case.inputs["qns_lengths"]), words.shape[1]),
     )

@@ -73,7 +73,7 @@ def questions(case: Case) -> Questions:
     return Questions(
         video=video,
         video_mask=torch.ones(video.shape[:2], dtype=torch.bool),
-        answer=torch.from_numpy(case.inputs["answers"]),
+        answer=torch.from_numpy(case.inputs["answers"]).long(),
         question=_stored(case, "qns_feat"),
         question_mask=torch.from_numpy(case.inputs["qns_mask"]).bool(),
         candidates=candidates,
