@@ -1,13 +1,15 @@
 """The smallest backbone that can answer: the words, summed up by attention, look for their clips.
 
-    w = drop(relu(norm(W words))),   |q| = drop(P [sum_i a_i^1 w_i ... sum_i a_i^H w_i]),   a^h = softmax_i(u_h w_i)      -> read
-    v = W' clips / rms(clips),       |v| = mean of the kept rows                                                         -> watch
-    c = sum_t softmax_t(Q|q| . K v_t / sqrt(D)) drop(v_t),   f = drop(relu(W" [c; |q|; |v|; c |q|]))                      -> join
+    w = drop(relu(norm(W words))),   |q| = drop(P [sum_i a_i^1 w_i ... sum_i a_i^H w_i]),   a^h = softmax_i(u_h w_i)   -> read
+    v = W' clips / rms(clips),       |v| = mean of the kept rows                                                      -> watch
+    c = sum_t softmax_t(Q|q| . K v_t / sqrt(D)) drop(v_t),   f = drop(relu(W" [c; |q|; |v|; k c |q|]))                   -> join
 
 norm: over the channels, without parameters; rms: of the channels of each clip, taken as a constant. So nothing depends on the
 scale of the features, yet a factor on a clip has a gradient, which a norm would take away: splits of a video learn through it.
 For the same reason W' has no bias. No recurrence and no layers: a step costs a fifth of the other backbones', and clips know
-nothing of each other or of their place.  Source: this project.
+nothing of each other or of their place. Where each of several candidates is read with its question, the answer is in the product
+alone, and without a bias to begin with no part of it has a slope of its own: a larger k leaves that plateau sooner.
+Source: this project.
 B batch, L words, T clips, H word heads, D channels.  Masks: True = real.
 """
 
@@ -35,6 +37,7 @@ class AttentionReader:
     channels: int  # D
     word_heads: int  # H: ways in which the words are summed up, who and what apart
     dropout: float
+    product: float = 1.0  # k: weight of what the words and the clips that they found have in common
 
     def __post_init__(self) -> None:
         if self.channels < 1 or self.word_heads < 1:
@@ -46,7 +49,7 @@ class AttentionReaderBackbone(QuestionVideo):
 
     def __init__(self, sizes: AttentionReader, *, d_video: int, d_query: int) -> None:
         super().__init__()
-        self.width, heads = sizes.channels, sizes.word_heads
+        self.width, self.product, heads = sizes.channels, sizes.product, sizes.word_heads
         self.word, self.clip = nn.Linear(d_query, self.width), nn.Linear(d_video, self.width, bias=False)
         self.weigh, self.sum_up = nn.Linear(self.width, heads), nn.Linear(heads * self.width, self.width)
         self.asked, self.offered = nn.Linear(self.width, self.width), nn.Linear(self.width, self.width)
@@ -75,5 +78,5 @@ class AttentionReaderBackbone(QuestionVideo):
         score = (self.offered(video.rows) @ query)[..., 0] / math.sqrt(self.width)  # (B, T)
         weights = score.masked_fill(~video.mask, -math.inf).softmax(dim=-1)
         seen = (weights[:, None] @ self.drop(video.rows))[:, 0]
-        both = torch.cat((seen, question.summary, video.summary, seen * question.summary), dim=-1)
+        both = torch.cat((seen, question.summary, video.summary, self.product * seen * question.summary), dim=-1)
         return self.drop(F.relu(self.out(both)))
