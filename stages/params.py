@@ -298,6 +298,7 @@ def _check_depth(text: str) -> None:
     for event in yaml.parse(text, Loader=_NoDuplicates):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
+            assert event.start_mark is not None  # there is one of whatever is read from text
             raise ValueError(f"line {event.start_mark.line + 1}: lists and mappings are nested more than {DEEPEST} deep")
 
 
