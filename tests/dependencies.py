@@ -1,7 +1,8 @@
 """What the locked dependencies are under, and what is known against them.
 
     python -m tests.dependencies licences     one line each: name, version, licence as the package itself states it
-    python -m tests.dependencies audit        pip-audit (in an environment of its own, made for the occasion) on requirements.lock
+    python -m tests.dependencies audit [URL]  pip-audit (in an environment of its own, made for the occasion) on requirements.lock
+                                              URL: query address of an OSV server to ask instead of the package registry
 
 exit code of audit    0: nothing known, or the database of advisories is out of reach (said)    1: something is known
 """
@@ -36,8 +37,9 @@ def licence(name: str) -> str:
     return "; ".join(stated) or (about.get("License") or "").split("\n", 1)[0][:60]
 
 
-def audit() -> int:
+def audit(osv: str | None = None) -> int:
     """Run pip-audit in a throw-away environment; its findings, or the reason why there are none."""
+    database = ["--vulnerability-service", "osv", "--osv-url", osv] if osv else []
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         python = Path(folder) / "bin" / "python"
@@ -45,7 +47,8 @@ def audit() -> int:
         if made.returncode:
             print(f"skipped: pip-audit cannot be installed: {made.stderr.strip()[-300:]}")
             return 0
-        found = _run(str(python), "-m", "pip_audit", "--no-deps", "--disable-pip", "--requirement", str(LOCK), "--timeout", "20")
+        asked = ["--no-deps", "--disable-pip", "--requirement", str(LOCK), "--timeout", "20", *database]
+        found = _run(str(python), "-m", "pip_audit", *asked)
     code, told = judged(found.returncode, found.stdout + found.stderr)
     print(told)
     return code
@@ -68,8 +71,8 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 def main() -> int:
     """Command line."""
     match sys.argv[1:]:
-        case ["audit"]:
-            return audit()
+        case ["audit", *url] if len(url) <= 1:
+            return audit(*url)
         case ["licences"]:
             for name, version in locked().items():
                 print(f"{name:<32} {version:<20} {licence(name)}")

@@ -1,7 +1,10 @@
 """Every dependency states a licence, and a copyleft one comes in only with a reason."""
 
 import importlib.metadata
+import json
 import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -50,3 +53,34 @@ def test_an_audit_alarms_only_about_what_the_database_says(ended, said, code, to
     found = dependencies.judged(ended, said)
     assert found[0] == code
     assert re.match(told, found[1]) or told in found[1]
+
+
+class Advisories(BaseHTTPRequestHandler):
+    """An OSV server that knows one weakness, of one package."""
+
+    def do_POST(self):
+        package = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]
+        fixed = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99.0"}]}
+        weakness = {"id": "GHSA-made-up", "summary": "none", "affected": [{"package": package, "ranges": [fixed]}]}
+        answer = json.dumps({"vulns": [weakness]} if package["name"] == "jinja2" else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.slow
+def test_pip_audit_names_the_package_that_a_database_knows_something_against(capsys):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Advisories) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        code = dependencies.audit(f"http://127.0.0.1:{server.server_port}/v1/query")
+        server.shutdown()
+    said = capsys.readouterr().out
+    if "pip-audit cannot be installed" in said:
+        pytest.skip(said)
+    assert code == 1
+    assert re.search(r"jinja2 +\S+ +GHSA-made-up +99\.0", said)
+    assert "Found 1 known vulnerability in 1 package" in said
