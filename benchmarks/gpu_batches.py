@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -51,24 +52,21 @@ class Case:
         both = [("released", "released", "none")] if self.released else []
         return [*both, ("corrected", "corrected", "none"), ("corrected, bf16", "corrected", "bf16")]
 
-    def model(self, numerics: str) -> Method:
-        """The network, with the same weights for the same sizes."""
+    def model(self, numerics: str, device: str = "cpu") -> Method:
+        """The network, with the same weights for the same sizes; the clips that it draws from lie on the device too."""
         torch.manual_seed(0)
         config = replace(self.config, numerics=numerics) if self.released else self.config
         model: Method = load_method(self.method).Model(config, widths=self.widths, confounders=self.confounders)
         if self.bank is not None:
-            model.bank = self.bank  # type: ignore[assignment]   # an attribute of those methods that draw from it
-        return model
+            # an attribute of those methods that draw from it
+            model.bank = ClipBank(self.bank.rows.to(device), self.bank.offsets)  # type: ignore[assignment, union-attr]
+        return model.to(device)
 
 
-def cases(*, tiny: bool) -> Iterator[Case]:
-    """Every method, one after the other."""
+def case_of(method: str, *, tiny: bool) -> Case:
+    """One method."""
     torch.manual_seed(0)
-    yield _causalvtg(tiny)
-    yield from (_weak(method, tiny) for method in ccr_step.HEADS)
-    yield _cra(tiny)
-    yield from (_questions(method, tiny) for method in ("igv", "eigv", "transtr"))
-    yield _relations(tiny)
+    return _MAKERS[method](tiny)
 
 
 def _causalvtg(tiny: bool) -> Case:
@@ -167,3 +165,13 @@ def _relations(tiny: bool) -> Case:
         labels=labels,
     )
     return Case(method="ivrd", config=run.model, widths={"video": width}, confounders={}, batch=batch, released=False)
+
+
+_MAKERS: dict[str, Callable[[bool], Case]] = {
+    "causalvtg": _causalvtg,
+    **{method: partial(_weak, method) for method in ccr_step.HEADS},
+    "cra": _cra,
+    **{method: partial(_questions, method) for method in ("igv", "eigv", "transtr")},
+    "ivrd": _relations,
+}
+METHODS = tuple(_MAKERS)

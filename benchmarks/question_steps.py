@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.gpu import Step
-from benchmarks.gpu_batches import RUNS, Case, cases
+from benchmarks.gpu_batches import RUNS, Case, case_of
+from benchmarks.gpu_steps import Step
 from benchmarks.rounds import interleave, save
 
 PRODUCT = (4096, 2816, 1024)
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="small networks, to try the benchmark itself; nothing is saved")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    figures = {case.method: measure(case, args.rounds) for case in cases(tiny=args.tiny) if case.method in args.methods}
+    figures = {method: measure(case_of(method, tiny=args.tiny), args.rounds) for method in args.methods}
     if args.tiny:
         print(figures)
         return

@@ -6,6 +6,7 @@ median, smallest and largest ratio to the reference candidate; `save` keeps them
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -54,6 +55,15 @@ def interleave(
     return figures
 
 
+def part_of_gpu(about: str | None) -> argparse.ArgumentParser:
+    """The command line that the parts of benchmarks/gpu.py have in common; `about` is a part's docstring."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="small networks and data, to try it")
+    parser.add_argument("--out", type=Path, required=True, help="file of the figures")
+    return parser
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on, in words that name no host."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -70,7 +80,13 @@ def save(name: str, figures: Mapping[str, Any]) -> Path:
     """Write benchmarks/results/<name>.json and print it."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    text = json.dumps({"machine": machine(), **figures}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    print(write_whole(path, {"machine": machine(), **figures}))
     return path
+
+
+def write_whole(path: Path, figures: Mapping[str, Any]) -> str:
+    """Write the file in one go, so that whoever is ended meanwhile leaves no half of it; the text."""
+    text, partial = json.dumps(figures, indent=1), path.with_name(path.name + ".partial")
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)
+    return text
