@@ -36,6 +36,17 @@ class ReadingAttention(nn.Module):
         self.q, self.k, self.v, self.out = (nn.Linear(d_model, d_model) for _ in range(4))
         self.drop = Dropout(dropout)
 
+    @torch.no_grad()
+    def start_alike(self) -> None:
+        """Queries and keys begin as one orthogonal map: logits are inner products in each head's share of the space.
+
+        Where both sides come from one space (CLIP's frames and words, say) attention then begins as likeness, not as chance.
+        """
+        nn.init.orthogonal_(self.k.weight)
+        self.q.weight.copy_(self.k.weight)
+        for layer in (self.q, self.k):
+            nn.init.zeros_(layer.bias)
+
     def forward(self, query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """query (B, T, D), key and value (B, S, D), key_mask (B, S) or None -> (B, T, D), logits and weights (B, H, T, S).
 

@@ -28,7 +28,7 @@ from models.layers.dropout import Dropout
 from models.layers.learned_graph import plain_norm
 from models.layers.masks import lengths, masked_mean, prefix_mask
 from models.layers.positions import masked_sinusoid
-from models.layers.reading_layers import Activation, ReadingDecoder, ReadingEncoder
+from models.layers.reading_layers import Activation, ReadingAttention, ReadingDecoder, ReadingEncoder
 from models.layers.topk import Noise, Selection, best_pairs, blind, chosen, perturbed
 from models.losses.classification import one_of_many
 from models.method import Departures, Method
@@ -71,9 +71,8 @@ class Config:
     candidate_vector: Literal["first", "mean", "rest"] = "first"
     frame_choice: Choice = "adaptive"  # the ablations: evenly spread frames, or any
     object_choice: Choice = "adaptive"
-    normalised: bool = (
-        False  # ours: frames and words have mean 0, deviation 1 over channels, whatever the scale of the stored ones
-    )
+    normalised: bool = False  # ours: frames and words get mean 0 and deviation 1 over channels, whatever they are stored with
+    alike: bool = False  # ours: all attention begins as likeness, for frames and words of one space
     soft_evaluation: bool = False  # without draws select under noise of a fixed seed: released, except NExT-QA, unless hard_eval
     deviations: Deviations | None = None  # None: the preset of `numerics`
 
@@ -157,6 +156,9 @@ class Model(Method):
         )
         self.encoder = ReadingEncoder(**sizes, drop_residuals=not self.deviates.undropped_residuals)
         self.head = nn.Linear(size, 1 if config.answers is None else config.answers + 1)
+        for layer in self.modules() if config.alike else ():
+            if isinstance(layer, ReadingAttention):
+                layer.start_alike()
 
     def draw(self, batch: Questions, generator: torch.Generator) -> Draws:
         """Seeds of the noise."""

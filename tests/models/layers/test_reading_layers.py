@@ -19,6 +19,14 @@ def copy_attention(ours: ReadingAttention, theirs: nn.MultiheadAttention):
     theirs.out_proj.load_state_dict(ours.out.state_dict())
 
 
+def test_attention_that_starts_alike_weighs_likeness():
+    attention = ReadingAttention(d_model=8, heads=2, dropout=0.0)
+    attention.start_alike()
+    x, y = torch.randn(1, 3, 8), torch.randn(1, 4, 8)
+    logits = attention(x, y, y, None)[1]
+    torch.testing.assert_close(logits.sum(dim=1) * 2, x @ y.mT)  # 2: the root of a head's channels
+
+
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_encoder_is_pytorchs_without_positions(activation):
     ours = ReadingEncoder(**SIZES, activation=activation, drop_residuals=True)

@@ -23,6 +23,7 @@ OPTIONS = [
     {"distinct": True},
     {"score_over": "items", "distinct": True},
     {"normalised": True},
+    {"alike": True},
     {"answers": 6},
 ]
 
