@@ -151,10 +151,9 @@ def predictions_of(records: Records) -> Predictions:
         saliency = _numbers(records, "pred_saliency_scores")
     if "relavent_score" in first:
         values = [row.get("relavent_score", np.nan) for row in records.rows]
-        present = ["relavent_score" in row for row in records.rows]
-        pairs = list(zip(values, present, strict=True))
         if not all(map(is_number, values)):
-            records.reject(pairs, lambda pair: not pair[1] or is_number(pair[0]), "relavent_score", "a finite number")
+            given = (row.get("relavent_score", 0.0) for row in records.rows)  # a record may lack it
+            records.reject(given, is_number, "relavent_score", "a finite number")
         relevance = np.array(values, dtype=np.float64)
     if windows is None and saliency is None:
         raise InputError(

@@ -151,6 +151,14 @@ def test_one_half_says_no_answer_and_accuracy_is_a_fraction():
     assert rf(RF_PREDICTIONS, RF_TRUTH, "vtg")["brief"]["No-Answer-Acc"] == 0.5
 
 
+def test_a_relevance_that_is_no_number_is_refused_as_it_stands_there_and_may_be_missing():
+    first, *rest = RF_PREDICTIONS
+    with pytest.raises(InputError, match=r'line 1: qid 1: relavent_score: expected a finite number, got "0\.9"$'):
+        rf([{**first, "relavent_score": "0.9"}, *rest], RF_TRUTH, "vtg")
+    without = {key: value for key, value in rest[0].items() if key != "relavent_score"}
+    assert rf([first, without, *rest[1:]], RF_TRUTH, "vtg")["brief"]["No-Answer-Acc"] == 1 / 3
+
+
 def test_unanswerable_pairs_last_record_per_id_all_records_and_ratsg():
     by_id = rf(RF_PREDICTIONS, RF_TRUTH, "vtg")["brief"]
     by_record = rf(RF_PREDICTIONS, RF_TRUTH, "vtg_by_record")["brief"]
