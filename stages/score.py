@@ -72,7 +72,9 @@ def write(path: Path, value: dict[str, Any]) -> None:
     """Write beside and rename, so that a half-written file never passes for a result."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    # half of a surrogate pair, which a text of the files may hold, has no UTF-8: a backslash and its digits are its JSON
+    beside.write_bytes(text.encode("utf-8", "backslashreplace"))
     beside.replace(path)
 
 

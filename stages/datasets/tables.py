@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from stages.datasets.relation_schema import RelationSample
 from stages.datasets.schema import DatasetError, MomentSample, QuestionSample, Sample
+from stages.datasets.texts import SURROGATE
 
 S = TypeVar("S", bound=Sample)
 ROWS_PER_GROUP = 4096
@@ -115,13 +116,31 @@ def table_of(kind: type[Any]) -> tuple[str, Table]:
 
 
 def write_table(samples: Iterable[Sample], table: Table, path: Path) -> None:
-    """One file, row group by row group, with every setting that shapes its bytes spelt out."""
+    """One file, row group by row group, with every setting that shapes its bytes spelt out.
+
+    Raises DatasetError for half of a surrogate pair in a text: it has no UTF-8.
+    """
     rest, schema = iter(samples), table.schema
     with pq.ParquetWriter(
         path, schema, version="2.6", data_page_version="1.0", compression="zstd", compression_level=3, use_dictionary=False
     ) as writer:
         while rows := list(islice(rest, table.group)):
-            writer.write_table(pa.table({name: [getattr(row, name) for row in rows] for name in schema.names}, schema=schema))
+            columns = {name: [getattr(row, name) for row in rows] for name in schema.names}
+            try:
+                writer.write_table(pa.table(columns, schema=schema))
+            except UnicodeEncodeError as error:
+                name, row = next((name, row) for row in rows for name in schema.names if not _encodes(getattr(row, name)))
+                raise DatasetError(
+                    f"{row.source}: record {row.record}: {name}: expected text of whole characters, without half of a surrogate "
+                    f"pair, got {getattr(row, name)!a:.80}; correct the record"
+                ) from error
+
+
+def _encodes(value: Any) -> bool:
+    """Whether a value's texts, however deep, have UTF-8."""
+    if isinstance(value, tuple):
+        return all(map(_encodes, value))
+    return not (isinstance(value, str) and SURROGATE.search(value))
 
 
 def read_table(path: Path, kind: type[S]) -> list[S]:

@@ -204,6 +204,22 @@ def test_an_oddity_that_the_references_score_is_scored_with_a_warning(tmp_path, 
     assert any(re.search(message, text) for text in out["warnings"]), out["warnings"]
 
 
+def test_half_of_a_surrogate_pair_in_a_file_is_quoted_in_the_output_and_does_not_prevent_it(tmp_path):
+    names = ("predictions", "ground_truth")
+    relation = {
+        "triplet": ["a", "\ud800", "c"],
+        "duration": [0, 2],
+        "sub_traj": [[0, 0, 9, 9]] * 2,
+        "obj_traj": [[0, 0, 9, 9]] * 2,
+    }
+    contents = ({"results": {name: [relation | {"score": 0.5}] for name in ("v", "\ud800")}}, {"v": [relation]})
+    for name, content in zip(names, contents, strict=True):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    files = [part for name in names for part in (f"--{name.replace('_', '-')}", str(tmp_path / f"{name}.json"))]
+    assert score.main(["--benchmark", "vidvrd", *files, "--out", str(tmp_path / "out.json")]) == 0
+    assert "\\ud800" in (tmp_path / "out.json").read_text(encoding="utf-8")
+
+
 def test_repeated_pairs_have_no_corrected_values(tmp_path, capsys):
     assert run(tmp_path, [*PREDICTIONS, PREDICTIONS[0]], TRUTH, "--corrected")[0] == 2
     assert "corrected values need unique records" in capsys.readouterr().err

@@ -348,3 +348,11 @@ def test_questions_are_held_out_by_video_and_need_an_answer(tmp_path, raw):
     write_samples(asking(train=[*questions, replace(QUESTION, sample_id="none", record=99)]), raw, tmp_path / "samples")
     with pytest.raises(DatasetError, match=r"record 99 .none.: a training record without an answer"):
         training_split(tmp_path / "samples", QuestionSample)
+
+
+def test_half_of_a_surrogate_pair_in_a_text_is_refused_with_its_record(raw):
+    samples = numbered(3)
+    samples[1] = replace(samples[1], query="a \ud800")
+    with pytest.raises(DatasetError, match=r"a: record 2: query: expected text of whole characters.* got 'a \\ud800'"):
+        write_samples(made_of(train=samples), raw, raw.parent / "samples")
+    assert not (raw.parent / "samples").exists()
