@@ -4,7 +4,7 @@ reads   --checkpoint   .pth, .pt, .ckpt or .safetensors of the method's referenc
         --config       what the weights do not tell, optional, by its suffix:
                          .py     a configuration of the reference repository, read as data
                          .yaml   our params.yaml; --run names the entry of its section `runs`
-                         .json   config.json of one of our runs
+                         .json   config.json of one of our runs, or a configuration of the reference repository
 writes  --out          model.safetensors, config.json: a finished run without a training
 
 Sizes come from the shapes of the weights. Numbers that nothing told are those of the published configurations, and are listed.
@@ -31,7 +31,7 @@ from typing import Any
 from models.method import load_method
 from models.reference_keys.conversion import Converted, KeysDiffer, find
 from stages.importing.checkpoint_files import CheckpointError, read_state
-from stages.importing.reference_config import ReferenceConfigError, read_reference_config
+from stages.importing.reference_config import ReferenceConfigError, read_json_config, read_reference_config
 from stages.params import DEFAULT_FILE, ParamsError, load_params, lookup, parse
 from stages.training.runs import CONFIG, WEIGHTS, RunError, RunRecord, load_run, read_record, save_run
 
@@ -58,13 +58,11 @@ def known_from(config: Path | None, run: str | None, method: str) -> Known:
         return Known()
     if config.suffix in (".yaml", ".yml"):
         return _from_params(config, run, method)
-    if config.suffix == ".json":
-        record = read_record(config.parent) if config.name == CONFIG else None
-        if record is None:
-            raise RunError(f"{config}: expected the {CONFIG} of a run folder")
+    reference = read_json_config(config) if config.suffix == ".json" else read_reference_config(config)
+    if config.name == CONFIG and "schema_version" in reference:
+        record = read_record(config.parent)
         _same_method(record.method, method, config)
         return Known(model=record.model, dataset=record.dataset, features=record.features, fps=record.fps, clips=record.clips)
-    reference = read_reference_config(config)
     rates = [float(value) for value in find(reference, "fps") if isinstance(value, int | float)]
     return Known(model=_keys(method).settings(reference), fps=rates[0] if rates else None)
 
@@ -109,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--method", required=True, help="name of a file in models/methods/")
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE")
     parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="a reference configuration (.py), params.yaml, or a run's config.json"
+        "--config", type=Path, metavar="FILE", help="a reference configuration (.py, .json), params.yaml, or a run's config.json"
     )
     parser.add_argument("--run", metavar="NAME", help=f"entry of runs, where --config is a file like {DEFAULT_FILE}")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the run folder to make")
@@ -123,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
             f"stages.import_checkpoint: {args.checkpoint}: no checkpoint of {args.method}'s reference: {error}", file=sys.stderr
         )
         return 2
-    except (CheckpointError, ReferenceConfigError, ParamsError, RunError, LookupError, ValueError) as error:
+    except (CheckpointError, ReferenceConfigError, ParamsError, RunError, LookupError, ValueError, OSError) as error:
         print(f"stages.import_checkpoint: {error.args[0] if isinstance(error, LookupError) else error}", file=sys.stderr)
         return 2
     print(f"{args.out}: {len(converted.weights)} tensors of {args.method}, numerics {record.model.get('numerics', 'released')}")

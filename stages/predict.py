@@ -1,4 +1,4 @@
-r"""Stage `predict`: a finished run's windows for a whole split, or for one video of your own. Run by hand, without DVC.
+r"""Stage `predict`: what a finished run says to a whole split, or to one video of your own. Run by hand, without DVC.
 
 reads   --run                          model.safetensors, config.json; no dictionaries, the weights hold them
         a split:                       samples/<dataset>/ and features/<dataset>/ below --data
@@ -8,7 +8,8 @@ reads   --run                          model.safetensors, config.json; no dictio
                                        name; a run trained without times (CPL, CCR) reads the words of --query themselves, and
                                        wants the video's length: --duration S
 writes  --out                          JSON lines in the submission format: vid, qid, pred_relevant_windows, pred_saliency_scores,
-                                       relavent_score; into a folder under the benchmark's own file name
+                                       relavent_score; of questions and relations the lines of evaluate's predictions.jsonl, which
+                                       the score stage reads as well; into a folder under the benchmark's own file name
         --zip                          with --split val test: what the QVHighlights evaluation server takes, checked
         --plot                         a picture of the timelines (of a split: of some queries)
 
@@ -298,6 +299,7 @@ def main(argv: list[str] | None = None) -> int:
         PredictionError,
         EncoderError,
         LookupError,
+        OSError,
     ) as error:
         print(f"stages.predict: {error}", file=sys.stderr)
         return 2

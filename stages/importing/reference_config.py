@@ -1,12 +1,13 @@
-"""Configuration files of reference repositories, read as data: Python assignments that are never executed.
+"""Configuration files of reference repositories, read as data: JSON, or Python assignments that are never executed.
 
-Understood are assignments of literals, `dict(...)`, names assigned before, text joined by +, and `_base_`: other such files,
-named relative to this one, whose mappings this one extends.
+Understood in Python are assignments of literals, `dict(...)`, names assigned before, text joined by +, and `_base_`: other such
+files, named relative to this one, whose mappings this one extends.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,22 @@ def read_reference_config(path: Path, _above: tuple[Path, ...] = ()) -> dict[str
         file = path.parent / base
         merged = _extended(merged, read_reference_config(file if file.suffix else file.with_suffix(".py"), (*_above, path)))
     return _extended(merged, names)
+
+
+def read_json_config(path: Path) -> dict[str, Any]:
+    """The one JSON object of a file.
+
+    Raises ReferenceConfigError: a missing file, or anything else in it.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ReferenceConfigError(f"{path}: no such file; put it there, or import without --config") from None
+    except (ValueError, RecursionError) as error:
+        raise ReferenceConfigError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ReferenceConfigError(f"{path}: expected one JSON object, got a {type(content).__name__}")
+    return content
 
 
 def _assignments(tree: ast.Module, path: Path) -> dict[str, Any]:

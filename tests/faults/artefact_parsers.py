@@ -195,6 +195,12 @@ ARTEFACTS = [
         errors=(reference_config.ReferenceConfigError,),
     ),
     Parser(
+        name="main.json",
+        seeds=[Seed(b'{"model": {"heads": 4, "loss": [0.1, null]}}', "json")],
+        read=reference_config.read_json_config,
+        errors=(reference_config.ReferenceConfigError,),
+    ),
+    Parser(
         name="run/config.json",
         seeds=[Seed(json.dumps(RECORD).encode(), "json")],
         read=lambda path: runs.read_record(path.parent),

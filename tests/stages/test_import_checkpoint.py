@@ -70,6 +70,22 @@ def test_reference_configuration_fills_in(checkpoint, tmp_path, capsys):
     assert "fps" not in capsys.readouterr().out
 
 
+def test_reference_configuration_in_json_fills_in(checkpoint, tmp_path, capsys):
+    config = tmp_path / "main.json"
+    config.write_text(json.dumps({"data": {"fps": 0.5}, "model": {"loss_sal": {"loss_weight": 0.1}}}))
+    assert run(checkpoint, tmp_path / "run", "--config", str(config)) == 0
+    record = read_record(tmp_path / "run")
+    assert (record.fps, record.model["loss_weights"]["sal"]) == (0.5, 0.1)
+    for wrong, complaint in (("[1]", "expected one JSON object, got a list"), ("{", "not JSON")):
+        config.write_text(wrong)
+        assert run(checkpoint, tmp_path / "run", "--config", str(config)) == 2
+        assert f"main.json: {complaint}" in capsys.readouterr().err
+    assert run(checkpoint, tmp_path / "run", "--config", str(tmp_path / "none.json")) == 2
+    assert "none.json: no such file" in capsys.readouterr().err
+    assert run(checkpoint, tmp_path / "run", "--config", str(tmp_path)) == 2
+    assert str(tmp_path) in capsys.readouterr().err
+
+
 def test_record_of_another_run_fills_in(checkpoint, tmp_path):
     run(checkpoint, tmp_path / "first")
     record = json.loads((tmp_path / "first" / "config.json").read_text())

@@ -66,6 +66,12 @@ def test_one_split_is_not_enough_for_the_server(made, tmp_path, capsys):
     assert "predictions of both splits in one zip" in capsys.readouterr().err
 
 
+def test_a_place_that_cannot_be_written_is_named(made, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert call(made, "--dataset", "tiny", "--split", "iid", "--out", tmp_path / "file" / "p.jsonl") == 2
+    assert str(tmp_path / "file") in capsys.readouterr().err
+
+
 @pytest.fixture
 def own(made, tmp_path):
     """Features of one video of the split as files of one's own, and of its first query."""
