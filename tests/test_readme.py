@@ -14,7 +14,7 @@ import yaml
 from tests import workspace
 
 README = (workspace.ROOT / "README.md").read_text(encoding="utf-8")
-PROGRAMS = ("dvc", "make", "python", "prefect", "doflow", "pip", "source", "export", "apt-get")
+PROGRAMS = ("dvc", "make", "python", "prefect", "doflow", "pip", "source", "export", "apt-get", "dask")
 FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # Executed by other tests: what the command begins with -> a test and the file where it stands.
@@ -53,6 +53,8 @@ NOT_EXECUTED = {
     "export PREFECT_API_DATABASE_CONNECTION_URL": "needs a Postgres server",
     "prefect server start --host 0.0.0.0": "opens a port to the network",
     "pip install distributed": "installs a package; tests/stages/test_semantic_graph.py uses it where it is there",
+    "dask scheduler": "needs what the line before installs; the same test starts a cluster where it is there",
+    "dask worker": "as `dask scheduler`",
     "apt-get install chromium": "installs a program; the tests of the page skip without it",
 }
 
@@ -130,10 +132,11 @@ for line in json.load(sys.stdin):
 
 
 def commands():
-    """Every command of the page, without its comment and its prompt, in order."""
-    rest = FENCED.sub("", README)
+    """Every command of the page, without its comment, its prompt and the end of a line in the midst of it, in order."""
+    paragraphs = FENCED.sub("", README).split("\n\n")
     fenced = [line.removeprefix("$ ") for block in FENCED.findall(README) for line in block.splitlines()]
-    found = [line.split("  #")[0].rstrip() for line in (*fenced, *re.findall(r"`([^`\n]+)`", rest))]
+    inline = [" ".join(text.split()) for paragraph in paragraphs for text in re.findall(r"`([^`]+)`", paragraph)]
+    found = [line.split("  #")[0].rstrip() for line in (*fenced, *inline)]
     starts = re.compile(rf"(JOBS=1 )?({'|'.join(PROGRAMS)})( |$)")
     return list(dict.fromkeys(line for line in found if starts.match(line) and line not in set(PROGRAMS) - {"doflow"}))
 
