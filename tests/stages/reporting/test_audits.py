@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from stages.reporting import audits
+from stages.reporting import audits, site
 from stages.reporting.audits import read_audits
 from stages.reporting.reading import ReportError
+from stages.reporting.settings import Report
 from tests.stages.reporting.sample_audits import audit_page, write_audits
 
 
@@ -79,3 +80,8 @@ def test_groups_of_the_headline_measure_share_a_chart(tmp_path):
 
 def test_without_groups_there_is_no_such_chart(tmp_path):
     assert "parts" not in audits.charts(audits.read_audit(write_audits(tmp_path, audit_page("one")) / "audits" / "one.json"))
+
+
+def test_the_list_of_audits_says_how_many_controls_hold_of_those_that_are_told(tmp_path):
+    page = site.render(Report(title="Audits", timelines=0), [], [read(tmp_path)])
+    assert ">1 of 1<" in page
