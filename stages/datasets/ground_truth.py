@@ -1,14 +1,13 @@
-"""The ground-truth file that a benchmark's scorers read, made again from samples.
+"""The ground truth that a benchmark's scorers read, made again from samples.
 
 Scorers compare with the records as published: windows neither clamped nor swapped, placeholders of unanswerable pairs included.
-So these lines are the published ones, not the repaired spans.
+So these records are the published ones, not the repaired spans.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,17 +48,6 @@ def fractions(samples: Sequence[MomentSample]) -> NDArray[np.float64]:
             raise DatasetError(f"{where}: {len(found)} windows; localisation without times is scored against exactly one")
         out[row] = np.array(found[0], dtype=np.float64) / record["duration"]
     return out
-
-
-def write_ground_truth(samples: Sequence[MomentSample], path: Path) -> None:
-    """One published record per line.
-
-    Raises DatasetError for a record without labels, before anything is written.
-    """
-    lines = [_labelled(sample).published + "\n" for sample in samples]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(lines), encoding="utf-8", newline="\n")
-    partial.replace(path)
 
 
 def _labelled(sample: MomentSample) -> MomentSample:

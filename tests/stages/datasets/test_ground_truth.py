@@ -4,17 +4,19 @@ from pathlib import Path
 import pytest
 
 from stages.datasets import charades_sta, planted, qvhighlights
-from stages.datasets.ground_truth import ground_truth, is_labelled, write_ground_truth
+from stages.datasets.ground_truth import ground_truth, is_labelled
 from stages.datasets.samples import read_samples, write_samples
 from stages.datasets.schema import DatasetError, Quality
 
 DATA = Path(__file__).parents[2] / "data"
 
 
-def test_the_published_file_is_made_again_from_stored_samples(tmp_path):
+def test_the_published_records_are_made_again_from_stored_samples(tmp_path):
     write_samples(planted, DATA / "planted", tmp_path / "samples")
-    write_ground_truth(read_samples(tmp_path / "samples", "rf_iid"), tmp_path / "truth.jsonl")
-    assert (tmp_path / "truth.jsonl").read_bytes() == (DATA / "planted/annotations/rf_iid.jsonl").read_bytes()
+    lines = (DATA / "planted/annotations/rf_iid.jsonl").read_text().splitlines()
+    samples = read_samples(tmp_path / "samples", "rf_iid")
+    assert [sample.published for sample in samples] == lines
+    assert ground_truth(samples) == [json.loads(line) for line in lines]
 
 
 def test_scorers_see_windows_and_placeholders_as_published():
@@ -23,16 +25,14 @@ def test_scorers_see_windows_and_placeholders_as_published():
     assert [record["relevant_windows"] for record in ground_truth(samples)] == [[[1.0, 4.0]], [[0.0, 0.001]], [[10.0, 21.5]]]
 
 
-def test_escapes_of_the_published_line_are_kept(tmp_path):
+def test_escapes_of_the_published_line_are_kept():
     samples = list(qvhighlights.read(DATA / "qvhighlights", "train", Quality()))
-    write_ground_truth(samples, tmp_path / "truth.jsonl")
-    assert "caf\\u00e9" in (tmp_path / "truth.jsonl").read_text()
-    assert json.loads((tmp_path / "truth.jsonl").read_text().splitlines()[1])["query"] == "A café by the sea"
+    assert "caf\\u00e9" in samples[1].published
+    assert ground_truth(samples)[1]["query"] == "A café by the sea"
 
 
-def test_a_split_without_labels_has_no_ground_truth(tmp_path):
+def test_a_split_without_labels_has_no_ground_truth():
     samples = list(qvhighlights.read(DATA / "qvhighlights", "test", Quality()))
     assert not is_labelled(samples)
     with pytest.raises(DatasetError, match=r"qvhighlights_test\.jsonl: record 1 \(12\) has no labels"):
-        write_ground_truth(samples, tmp_path / "truth.jsonl")
-    assert list(tmp_path.iterdir()) == []
+        ground_truth(samples)
