@@ -153,8 +153,8 @@ def _plain_rows(listed: list[Any], objects: dict[int, str]) -> Rows | None:
     tids, places = [tid for tid, _, _ in found], [frame for _, frame, _ in found]
     plain = set(map(type, tids)) <= {int} and {type(side) for box in boxes for side in box} <= {int, float}
     known = plain and set(tids) <= objects.keys() and len(set(zip(tids, places, strict=True))) == len(tids)
-    near = all(-BEYOND < low <= high < BEYOND for box in boxes for low, high in (box[::2], box[1::2]))
-    return (tids, places, boxes) if known and near else None
+    near = known and all(-BEYOND < low <= high < BEYOND for box in boxes for low, high in (box[::2], box[1::2]))
+    return (tids, places, boxes) if near else None
 
 
 def _checked_rows(listed: list[Any], fields: _Fields, objects: dict[int, str]) -> Rows:

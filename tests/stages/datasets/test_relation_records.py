@@ -75,6 +75,7 @@ FAULTS = [
     (["trajectories", 0, 0, "bbox"], {"xmin": 1}, r"trajectories\[0\]: tid 4: bbox: ymin: missing"),
     (["trajectories", 0, 1, "bbox"], box(9, 0, 0, 9), r"tid 0: bbox: its sides are the wrong way round"),
     (["trajectories", 0, 1, "bbox"], box(0, 0, 10**400, 9), r"tid 0: bbox: xmax: expected pixels"),
+    (["trajectories", 0, 1, "bbox"], box(0, 0, "9", 9), r"tid 0: bbox: xmax: expected pixels, got '9'"),
     (["trajectories", 0, 1, "bbox"], box(0, 0, 1e308, 9), r"tid 0: bbox: xmax: expected pixels"),
     (["relation_instances", 0, "end_fid"], 3, r"subject_tid 0 has no box in 1 of its frames 0 to 2, the first is 2"),
     (["relation_instances", 0, "end_fid"], 9, r"expected 0 <= begin_fid < end_fid <= 3, got 0 and 9"),
