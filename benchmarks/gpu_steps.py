@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import causalvtg_step, ccr_step
@@ -45,9 +45,8 @@ class Step:
 
     def __init__(self, case: Case, numerics: str, device: str, *, amp: str = "none", mode: str | None = None) -> None:
         self.model, self.batch, self.device = case.model(numerics, device).train(), case.batch.to(device), device
-        objective: nn.Module = Objective(self.model, torch.device(device), amp)
-        self.mode = mode
-        self.objective: Callable[..., dict[str, Tensor]] = torch.compile(objective, mode=mode) if mode else objective
+        self.alone, self.mode = Objective(self.model, torch.device(device), amp), mode
+        self.objective: Callable[..., dict[str, Tensor]] = torch.compile(self.alone, mode=mode) if mode else self.alone
         cuda = device == "cuda"
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-5, fused=cuda, capturable=cuda)
         self.generator = torch.Generator().manual_seed(0)
@@ -63,6 +62,7 @@ class Step:
         self.optimiser.zero_grad(set_to_none=True)
         self.model.observe(self.batch)
         self.objective(self.batch, draws)["total"].backward()
+        self.alone.remember()
         self.optimiser.step()
 
     def __call__(self) -> None:

@@ -65,7 +65,7 @@ class Method(nn.Module):
         """Called by the training loop before `forward`, in training only: the place of memories that learn without gradient."""
 
     def remember(self, output: Any, batch: Any) -> None:
-        """Called by the training loop after `losses`, in training only: memories that take in what this pass has computed."""
+        """Called by the training loop after the backward pass: the place of memories that take in what this pass has computed."""
 
     def settle(self, batches: Iterator[Any]) -> None:
         """Called at an epoch's end, in eval state and without gradient: what is made anew from all training samples, in order."""

@@ -1,6 +1,6 @@
 """The one training loop: it knows batches and models.method.Method, and asks no method for its name.
 
-One optimiser step: rate of the step -> for every part of the batch: observe, draw, forward, losses, remember, backward -> clip
+One optimiser step: rate of the step -> for every part of the batch: observe, draw, forward, losses, backward, remember -> clip
 -> update.
 Nothing in it waits for a GPU; losses are read every `log_every` steps (every step on the CPU, where reading is free).
 
@@ -61,15 +61,23 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         self._device, self._amp = device.type, amp
+        self._remembers = type(model).remember is not Method.remember
+        self._passed: tuple[Any, Any] | None = None
 
     def forward(self, batch: Any, draws: Any) -> dict[str, Tensor]:
         """Every loss term of the batch, "total" among them. Losses are computed outside autocast."""
         with torch.autocast(self._device, dtype=PRECISION[self._amp], enabled=self._amp != "none"):
             output = self.model(batch, draws)
         losses = self.model.losses(output, batch)
-        if self.model.training:
-            self.model.remember(output, batch)
+        if self.model.training and self._remembers:
+            self._passed = output, batch
         return losses
+
+    def remember(self) -> None:
+        """Have the model take in what the last pass has computed, once its backward pass, which may read the memory, is over."""
+        if self._passed is not None:
+            self.model.remember(*self._passed)
+            self._passed = None
 
 
 class Training:
@@ -108,7 +116,7 @@ class Training:
         objective = Objective(self.model, processes.device, settings.amp)
         if settings.compile and not debug_nan:
             objective.compile()
-        self.objective = processes.wrap(objective)
+        self._alone, self.objective = objective, processes.wrap(objective)
         self.progress = Progress()
         self.look_every = 1 if debug_nan or processes.device.type == "cpu" else settings.log_every
 
@@ -206,6 +214,7 @@ class Training:
                 losses = self._losses(step, batch, self.model.draw(batch, generator))
                 # averaged over the processes afterwards, hence the factor
                 self.scaler.scale(losses[TOTAL] * (weight * self.processes.count)).backward()
+            self._alone.remember()
             yield weight * self.processes.count, losses
 
     def _batch(self, part: Indices, *place: int) -> Any:

@@ -251,6 +251,22 @@ def test_gradients_are_clipped_but_told_as_they_were(tmp_path):
     assert max(norms) > 0.01
 
 
+def test_a_memory_takes_in_a_pass_once_the_backward_pass_has_read_it(tmp_path):
+    class Remembering(Line):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.zeros(1))
+
+        def forward(self, batch, draws):
+            return super().forward(batch, draws) + self.mean * self.out.bias  # so that the gradient needs the memory as it was
+
+        def remember(self, output, batch):
+            self.mean.add_(output.detach().mean())
+
+    kept = weights(training(tmp_path, settings(epochs=1, accumulate=2), model=Remembering()).run())
+    assert float(kept["mean"]) != 0
+
+
 def test_the_compiled_step_is_the_same_training(tmp_path):
     plain = weights(training(tmp_path / "a", settings(epochs=1)).run())
     compiled = training(tmp_path / "b", settings(epochs=1, compile=True))
