@@ -201,9 +201,9 @@ GOALS = (
 
 
 def nested(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Figures]]:
-    """Every mapping below `value` that holds ratios or other plain figures, with the keys that lead to it."""
+    """Every mapping below `value` that holds ratios, other plain figures or why there are none, with the keys that lead to it."""
     if isinstance(value, Mapping):
-        if any(isinstance(one, int | float) and not isinstance(one, bool) for one in value.values()):
+        if "failed" in value or any(isinstance(one, int | float) and not isinstance(one, bool) for one in value.values()):
             yield path, value
         for key, one in value.items():
             yield from nested(one, (*path, key))

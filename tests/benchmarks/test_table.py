@@ -51,6 +51,11 @@ def test_every_figure_of_a_result_is_on_the_page():
     assert "| frames | rows 32 |" in page
 
 
+def test_why_there_is_no_figure_is_on_the_page():
+    page = table.text({"topk": {"machine": MACHINE, "compile": {"failed": "no compiler here"}}})
+    assert "| compile | failed no compiler here |" in page
+
+
 def test_every_benchmark_says_what_it_is_in_its_first_line():
     for name in run.names():
         assert table.first_line(name), name
