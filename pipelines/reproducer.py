@@ -74,6 +74,8 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
         said = list(_messages(error))
         exits = [int(code) for text in said for code in re.findall(r"exited with (-?\d+)$", text)]
         return {"error": ": ".join(said), "exit": exits[-1] if exits else None}
+    except Exception as error:  # of a disk or of a remote's library, as it comes: an answer too, and not the end of this process
+        return {"error": f"{type(error).__name__}: {error}", "exit": None}
 
 
 def _messages(error: BaseException | None) -> Iterator[str]:

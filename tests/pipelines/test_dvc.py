@@ -110,6 +110,20 @@ def test_a_failing_stage_quotes_its_log_and_its_exit_code(workspace):
     assert repro(workspace, "fetch@small")[0] == "unchanged"  # the process goes on
 
 
+def test_a_remote_that_takes_nothing_is_said_and_the_process_goes_on(workspace, folder):
+    (folder / "data/raw/small").unlink(missing_ok=True)
+    (folder / "dvc.lock").unlink(missing_ok=True)
+    local = folder / ".dvc" / "config.local"
+    local.write_text(f"[core]\n    remote = lab\n['remote \"lab\"']\n    url = {folder / 'train.py' / 'below-a-file'}\n")
+    try:
+        with Workspace.open(share=True) as sharing:
+            with pytest.raises(StageFailedError, match=r"fetch@small: it ran, but the DVC remote did not take it: .*Not a dir"):
+                sharing.repro("fetch@small", print)
+            assert sharing.repro("fetch@small", print) == "unchanged"
+    finally:
+        local.unlink()
+
+
 def test_dvc_yaml_edited_while_open_is_read_anew(workspace, folder):
     text = (folder / "dvc.yaml").read_text()
     try:
