@@ -1,4 +1,4 @@
-"""Every command of README.md is executed by a test, or stands in a table with the reason why it is not."""
+"""Every command of README.md and stages/audits.md is executed by a test, or stands in a table with the reason why it is not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from tests import workspace
 
-README = (workspace.ROOT / "README.md").read_text(encoding="utf-8")
+README = "\n".join((workspace.ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "stages/audits.md"))
 PROGRAMS = ("dvc", "make", "python", "prefect", "doflow", "pip", "source", "export", "apt-get", "dask")
 FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
