@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -75,8 +76,9 @@ def render(report: Report, pages: Sequence[RunPage], audited: Sequence[AuditPage
 
 
 def breakable(name: str) -> Markup:
-    """A name as text that may go on in a new line behind each underscore."""
-    return Markup("_<wbr>").join(labels.visible(name).split("_"))  # what is joined is escaped
+    """A name as text that may go on in a new line behind each underscore and comma."""
+    parts = re.findall(r"[^_,]*[_,]|[^_,]+", labels.visible(name))
+    return Markup("<wbr>").join(parts)  # what is joined is escaped
 
 
 def json_data(value: Any) -> Markup:

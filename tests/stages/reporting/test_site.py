@@ -91,3 +91,8 @@ def test_libraries_are_the_released_files_named_in_their_readme():
 
 def test_licences_of_the_libraries_are_in_the_page(html):
     assert html.count("Permission to use, copy, modify") + html.count("Permission is hereby granted") >= len(site.LIBRARIES)
+
+
+def test_long_names_may_break_behind_underscores_and_commas_and_stay_text():
+    assert site.breakable("R@1,IoU@0.5") == "R@1,<wbr>IoU@0.5"
+    assert site.breakable("planted_<b>_one") == "planted_<wbr>&lt;b&gt;_<wbr>one"
