@@ -185,7 +185,7 @@ def gigaflop(case: Case, numerics: str, device: str) -> float:
     step = Step(case, numerics, device)
     with FlopCounterMode(display=False) as counter:
         step()
-    return round(float(counter.get_total_flops()) / 1e9, 2)
+    return float(f"{counter.get_total_flops() / 1e9:.4g}")
 
 
 def plain_makers(method: str, device: str, *, tiny: bool) -> Makers:

@@ -26,12 +26,10 @@ def read_reference_config(path: Path, _above: tuple[Path, ...] = ()) -> dict[str
     if path in _above:
         raise ReferenceConfigError(f"{path}: is based on itself")
     try:
-        names = _assignments(ast.parse(path.read_text(encoding="utf-8"), filename=str(path)), path)
+        names = _assignments(_parsed(path), path)
     except FileNotFoundError:
         based = f", on which {_above[-1]} is based" if _above else ""
         raise ReferenceConfigError(f"{path}: no such file{based}; put it there, or import without --config") from None
-    except (SyntaxError, UnicodeDecodeError) as error:
-        raise ReferenceConfigError(f"{path}: not a Python file of assignments: {error}") from error
     except (RecursionError, MemoryError) as error:  # the latter from Python's parser: its stack has an end of its own
         raise ReferenceConfigError(f"{path}: not a Python file of assignments: nested too deeply") from error
     bases = names.pop("_base_", ())
@@ -40,6 +38,13 @@ def read_reference_config(path: Path, _above: tuple[Path, ...] = ()) -> dict[str
         file = path.parent / base
         merged = _extended(merged, read_reference_config(file if file.suffix else file.with_suffix(".py"), (*_above, path)))
     return _extended(merged, names)
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except (SyntaxError, ValueError) as error:  # the latter: no UTF-8, or null bytes
+        raise ReferenceConfigError(f"{path}: not a Python file of assignments: {error}") from error
 
 
 def read_json_config(path: Path) -> dict[str, Any]:

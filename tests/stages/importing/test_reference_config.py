@@ -52,6 +52,7 @@ def test_mappings_extend_those_of_the_files_they_are_based_on(tmp_path):
         ("a = b", "'b' is not data"),
         ("a = 'x' + 1", "is not data"),
         ("a = (", "not a Python file of assignments"),
+        ("a = '\0'", "not a Python file of assignments"),
         pytest.param("a = " + "-" * 30_000 + "1", "nested too deeply", id="beyond the parser's stack"),
         pytest.param("a = " + "-" * 5_000 + "1", "nested too deeply", id="beyond the interpreter's stack"),
         ("_base_ = 'nowhere'", r"nowhere\.py: no such file, on which .*main\.py is based"),
