@@ -49,10 +49,10 @@ def up_to_date(folder: Path) -> int:
     workspace.prepare(folder, params)
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())  # with its anchors, as it is parsed every day
     graph = json.loads(python(folder, "-c", LIST))
-    places = graph["files"]
-    for path, following in zip(places, [*places[1:], ""], strict=True):
+    within = {str(parent) for path in graph["files"] for parent in Path(path).parents}
+    for path in graph["files"]:
         place = folder / path
-        if following.startswith(f"{path}/"):
+        if path in within:
             place.mkdir(parents=True, exist_ok=True)
         elif not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from stages.features.store import FeatureStore
 
 MIB = 2**20
 ROOM = 1024  # MiB that a training may hold beyond its store and its model
+STREAMS = ("video", "query", "objects")  # whose entries are stores; what else stands beside them is about reading them
 COPIES = 4  # of the weights: themselves, gradients, two moments
 
 
@@ -53,7 +54,7 @@ def measure(name: str, run: dict[str, Any], work: Path) -> dict[str, Any]:
     command += ["--samples", f"data/samples/{dataset}", "--features", f"data/features/{dataset}", "--raw", f"data/raw/{dataset}"]
     command += [f"--{stream}-confounders={confounders[stream]}" for stream in ("video", "query")]
     peak = peak_mib(command)
-    wanted = {feature for features in run["features"].values() for feature in features}
+    wanted = {feature for stream in STREAMS for feature in run["features"].get(stream, ())}
     store = store_mib(ROOT / "data/features" / dataset, wanted)
     model = COPIES * (work / name / "model.safetensors").stat().st_size / MIB
     allowed = store + model + ROOM
