@@ -9,8 +9,6 @@ the precision; the other seed says how much a training differs anyway. FILE is w
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.dvc_noop import python
 from benchmarks.rounds import ROOT, part_of_gpu, write_whole
 from tests import workspace
 
@@ -45,21 +44,13 @@ def trained(folder: Path, name: str, amp: str, seed: int, device: str) -> dict[s
     confounders = [f"--{side}-confounders=data/dictionaries/planted-{side}.npz" for side in ("video", "query")]
     out = f"data/{name.replace(' ', '-')}"
     begin = time.monotonic()
-    stage(folder, "train", "--name", RUN, "--amp", amp, "--seed", str(seed), "--out", out, *shared, *confounders)
+    python(folder, "-m", "stages.train", "--name", RUN, "--amp", amp, "--seed", str(seed), "--out", out, *shared, *confounders)
     seconds = time.monotonic() - begin
     results = ["--results", f"{out}-results", "--page", f"{out}.json", "--device", device]
-    stage(folder, "evaluate", "--name", RUN, "--run", out, *shared, *results)
+    python(folder, "-m", "stages.evaluate", "--name", RUN, "--run", out, *shared, *results)
     metrics = json.loads((folder / f"{out}-results" / "metrics.json").read_text(encoding="utf-8"))
     kept = {name: value for name, value in metrics.items() if name.partition(".")[2] in METRICS}
     return {"training_seconds": round(seconds, 1), **kept}
-
-
-def stage(folder: Path, name: str, *arguments: str) -> None:
-    """Run a stage in a workspace. Raises SystemExit with its log if it fails."""
-    command = [sys.executable, "-m", f"stages.{name}", *arguments]
-    done = subprocess.run(command, cwd=folder, env=workspace.environment(), capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{name}: exit {done.returncode}\n{(done.stdout + done.stderr)[-3000:]}")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -18,14 +18,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.rounds import ROOT, save
 from stages.features.store import FeatureStore
+from stages.params import Run, load_params
 
 MIB = 2**20
 ROOM = 1024  # MiB that a training may hold beyond its store and its model
-STREAMS = ("video", "query", "objects")  # whose entries are stores; what else stands beside them is about reading them
 COPIES = 4  # of the weights: themselves, gradients, two moments
 
 
@@ -47,14 +45,14 @@ def store_mib(folder: Path, wanted: set[str]) -> float:
     return sum(store.info.rows * store.info.width * 4 for store in stores) / MIB
 
 
-def measure(name: str, run: dict[str, Any], work: Path) -> dict[str, Any]:
+def measure(name: str, run: Run, work: Path) -> dict[str, Any]:
     """Figures of one run."""
-    dataset, confounders = run["dataset"], run["confounders"]
+    dataset = run.dataset
     command = [sys.executable, "-m", "stages.train", "--name", name, "--epochs", "1", "--out", str(work / name)]
     command += ["--samples", f"data/samples/{dataset}", "--features", f"data/features/{dataset}", "--raw", f"data/raw/{dataset}"]
-    command += [f"--{stream}-confounders={confounders[stream]}" for stream in ("video", "query")]
+    command += [f"--video-confounders={run.confounders.video}", f"--query-confounders={run.confounders.query}"]
     peak = peak_mib(command)
-    wanted = {feature for stream in STREAMS for feature in run["features"].get(stream, ())}
+    wanted = {feature for features in run.features.stores().values() for feature in features}
     store = store_mib(ROOT / "data/features" / dataset, wanted)
     model = COPIES * (work / name / "model.safetensors").stat().st_size / MIB
     allowed = store + model + ROOM
@@ -70,13 +68,11 @@ def measure(name: str, run: dict[str, Any], work: Path) -> dict[str, Any]:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    runs: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["runs"]
-    demo = [name for name, run in runs.items() if run["report"] == "demo"]
+    runs = load_params(ROOT / "params.yaml").runs
+    demo = [name for name, run in runs.items() if run.report == "demo"]
     parser.add_argument("--runs", nargs="+", choices=list(runs), default=demo, metavar="RUN", help="default: those of the demo")
     args = parser.parse_args()
-    if missing := sorted(
-        {runs[name]["dataset"] for name in args.runs if not (ROOT / "data/samples" / runs[name]["dataset"]).is_dir()}
-    ):
+    if missing := sorted({runs[name].dataset for name in args.runs if not (ROOT / "data/samples" / runs[name].dataset).is_dir()}):
         raise SystemExit(f"no samples of {', '.join(missing)}: `make demo` first")
     limit = peak_mib([sys.executable, "-c", "import stages.train"])
     with tempfile.TemporaryDirectory() as work:
