@@ -11,7 +11,6 @@ gradients and two moments, and the limit - what a process holds that has importe
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,18 +24,25 @@ from stages.params import Run, load_params
 MIB = 2**20
 ROOM = 1024  # MiB that a training may hold beyond its store and its model
 COPIES = 4  # of the weights: themselves, gradients, two moments
+# A process that is started counts what its starter held as memory of its own. So a bare interpreter starts it, not this one.
+WATCH = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
 
 
 def peak_mib(command: list[str]) -> float:
-    """The most memory that the command held. Raises CalledProcessError if it fails."""
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            said.seek(0)
-            raise subprocess.CalledProcessError(process.returncode, command, said.read()[-3000:].decode())
-    return usage.ru_maxrss / 1024
+    """The most memory that the command held. Raises CalledProcessError, with the end of what it said, if it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        kept = Path(folder) / "peak"
+        watched = [sys.executable, "-S", "-c", WATCH, str(kept), *command]
+        done = subprocess.run(watched, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, command, done.stdout[-3000:].decode())
+        return int(kept.read_text(encoding="ascii")) / 1024
 
 
 def store_mib(folder: Path, wanted: set[str]) -> float:

@@ -1,6 +1,6 @@
-"""A training step of IGV, EIGV, TranSTR and IVRD on the CPU, at published sizes: corrected against released numerics.
+"""A training step of IGV, EIGV, TranSTR and IVRD on the CPU, networks of published sizes: corrected against released numerics.
 
-    python -m benchmarks.question_steps [--rounds 3] [--methods igv ...] [--tiny]
+    python -m benchmarks.question_steps [--rounds 3] [--batch 32] [--methods igv ...] [--tiny]
 
 The released numerics compute what the published code does, operation by operation, and are the reference; IVRD has no published
 code and is timed alone. The parity cases (tests/test_parity.py) hold the released numerics to the published values. Limit in the
@@ -10,6 +10,7 @@ same rounds: one large matrix product; `share_of_product_rate` is the rate of th
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -29,6 +30,12 @@ def products(step: Step) -> float:
     return float(counter.get_total_flops())
 
 
+def cut(case: Case, samples: int) -> Case:
+    """The case with the first samples of its batch."""
+    first = {field.name: getattr(case.batch, field.name) for field in fields(case.batch)}
+    return replace(case, batch=replace(case.batch, **{name: t[:samples] for name, t in first.items() if t is not None}))
+
+
 def measure(case: Case, rounds: int) -> dict[str, Any]:
     """Figures of one method."""
     names = ("released", "corrected") if case.released else ("corrected",)
@@ -46,15 +53,21 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
     return {"batch": len(case.batch), "candidates": figures}
 
 
+def measured(methods: list[str], *, batch: int, rounds: int, tiny: bool) -> dict[str, Any]:
+    """Figures by method."""
+    return {method: measure(cut(case_of(method, tiny=tiny), batch), rounds) for method in methods}
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="samples of a batch at most (default: %(default)s)")
     parser.add_argument("--methods", nargs="+", choices=list(RUNS), default=list(RUNS), metavar="METHOD", help=", ".join(RUNS))
     parser.add_argument("--tiny", action="store_true", help="small networks, to try the benchmark itself; nothing is saved")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    figures = {method: measure(case_of(method, tiny=args.tiny), args.rounds) for method in args.methods}
+    figures = measured(args.methods, batch=args.batch, rounds=args.rounds, tiny=args.tiny)
     if args.tiny:
         print(figures)
         return

@@ -120,22 +120,25 @@ class Fused:
         positions = self.positions(ids)
         if self.residence == "mapped":
             self._read_ahead(positions)
-        longest = -(-int(self._lengths[positions].max(initial=0)) // multiple) * multiple
+        longest = _rounded_up(int(self._lengths[positions].max(initial=0)), multiple)
+        # memory for the longest item of all, of which only what is written becomes real: enlarging it piece by piece, each time
+        # that a longer item comes by, would leave holes
+        room = len(positions) * _rounded_up(int(self._lengths.max()), multiple)
         there = self._send(positions)
         steps = torch.arange(longest, device=self.device)
         mask = steps < self._lengths_there[there, None]  # (B, T)
         index = torch.where(mask, self._starts[there, None] + steps, self.rows).view(-1)  # (B*T,): the last row is the padding
-        values = self._buffer(len(positions) * longest)
+        values = self._buffer(len(positions) * longest, room)
         if self.residence == "fused":
             torch.index_select(self._tables[0], 0, index, out=values)
         else:
             column = 0
             for number, store in enumerate(self.stores):
                 if self.residence == "published":
-                    rows = self._scratched(number, len(index), self._tables[number].dtype)
+                    rows = self._scratched(number, len(index), room, self._tables[number].dtype)
                     torch.index_select(self._tables[number], 0, index, out=rows)
                 else:
-                    rows = self._from_maps(number, positions, longest)
+                    rows = self._from_maps(number, positions, longest, room)
                 part = values[:, column : column + store.info.width]
                 _finish(rows, self._scales[number][index], part)
                 column += store.info.width
@@ -229,10 +232,10 @@ class Fused:
             store.unmap()
             first = last
 
-    def _from_maps(self, number: int, positions: NDArray[np.int64], longest: int) -> Tensor:
+    def _from_maps(self, number: int, positions: NDArray[np.int64], longest: int, room: int) -> Tensor:
         """(B*T, D_s) as stored, zero on padding, on `device`."""
         store = self.stores[number]
-        rows = self._scratched(number, len(positions) * longest, _torch_dtype(store), host=True)
+        rows = self._scratched(number, len(positions) * longest, room, _torch_dtype(store), host=True)
         block = rows.numpy().reshape(len(positions), longest, store.info.width)
         starts, lengths = self._first[number][positions].tolist(), self._lengths[positions].tolist()
         for row, (start, length) in enumerate(zip(starts, lengths, strict=True)):
@@ -240,22 +243,22 @@ class Fused:
             block[row, length:] = 0
         return rows.to(self.device)  # blocking, so the scratch memory is free again
 
-    def _buffer(self, rows: int) -> Tensor:
-        """(rows, D) of the next buffer in turn, enlarged where needed."""
+    def _buffer(self, rows: int, room: int) -> Tensor:
+        """(rows, D) of the next buffer in turn; where it is too small, of a new one of `room` rows."""
         self._turn = (self._turn + 1) % BUFFERS
         if self._buffers[self._turn].numel() < rows * self.width:
             with torch.inference_mode(False):  # a buffer that validation enlarged is written to by training afterwards
-                self._buffers[self._turn] = _memory(rows, self.width, torch.float32, self.device).view(-1)
+                self._buffers[self._turn] = _memory(room, self.width, torch.float32, self.device).view(-1)
         return self._buffers[self._turn][: rows * self.width].view(rows, self.width)
 
-    def _scratched(self, number: int, rows: int, dtype: torch.dtype, *, host: bool = False) -> Tensor:
+    def _scratched(self, number: int, rows: int, room: int, dtype: torch.dtype, *, host: bool = False) -> Tensor:
         device = torch.device("cpu") if host else self.device
         width = self.stores[number].info.width
         key = (width, dtype, str(device))
         if key not in self._scratch or self._scratch[key].numel() < rows * width:
             pinned = host and self.device.type == "cuda"
             with torch.inference_mode(False):
-                self._scratch[key] = torch.empty(rows * width, dtype=dtype, device=device, pin_memory=pinned)
+                self._scratch[key] = torch.empty(room * width, dtype=dtype, device=device, pin_memory=pinned)
         return self._scratch[key][: rows * width].view(rows, width)
 
     def _send(self, positions: NDArray[np.int64]) -> Tensor:
@@ -266,6 +269,10 @@ class Fused:
 
     def _names(self) -> str:
         return " + ".join(str(store.path) for store in self.stores)
+
+
+def _rounded_up(count: int, multiple: int) -> int:
+    return -(-count // multiple) * multiple
 
 
 def _memory(rows: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
