@@ -25,8 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.flops import flop_of
 from benchmarks.plain.causalvtg import Plain
 from benchmarks.rounds import interleave, save
 from models.batch import Grounding
@@ -163,13 +163,6 @@ def agree(batch: Grounding) -> dict[str, float]:
     return worst
 
 
-def products(batch: Grounding, step: Step) -> float:
-    """Floating-point operations of the matrix products and convolutions of one step."""
-    with FlopCounterMode(display=False) as counter:
-        step(batch)
-    return float(counter.get_total_flops())
-
-
 def peak(name: str, size: tuple[int, int], batch_size: int, device: str) -> float:
     """MiB that a step needs at its highest above what is there before it. On a CPU, a matter for a process of its own."""
     batch, step = workload(*size, batch_size, device), Step(name, device)
@@ -195,7 +188,7 @@ def measure(size: tuple[int, int], batch_size: int, device: str, rounds: int) ->
     batch = workload(*size, batch_size, device)
     agreement = agree(batch)
     steps = {name: Step(name, device) for name in NAMES}
-    counts = {name: products(batch, step) for name, step in steps.items()}
+    counts = {name: flop_of(partial(step, batch)) for name, step in steps.items()}
     left, right = (torch.randn(*shape, device=device) for shape in ((4096, 2816), (2816, 1024)))
     parts: dict[str, dict[str, list[float]]] = {name: {} for name in NAMES}
 

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.flops import flop_of
 from benchmarks.plain.ccr import Plain
 from benchmarks.rounds import interleave, save
 from models.batch import Description
@@ -120,13 +120,6 @@ def agree(method: str, batch: Description) -> dict[str, float]:
     return worst
 
 
-def products(batch: Description, step: Step) -> float:
-    """Floating-point operations of the matrix products of one step."""
-    with FlopCounterMode(display=False) as counter:
-        step(batch)
-    return float(counter.get_total_flops())
-
-
 def time_in_products(batch: Description, step: Step) -> float:
     """Share of a step's own CPU time that matrix products take, attention's among them."""
     with profile(activities=[ProfilerActivity.CPU]) as recorded:
@@ -141,7 +134,7 @@ def measure(method: str, batch_size: int, device: str, rounds: int) -> dict[str,
     agreement = agree(method, batch)
     names = ("plain", "released", "corrected", *(["compiled"] if device == "cuda" else []))
     steps = {name: Step(method, name, device) for name in names}
-    counts = {name: products(batch, step) for name, step in steps.items() if name != "compiled"}
+    counts = {name: flop_of(partial(step, batch)) for name, step in steps.items() if name != "compiled"}
     counts["compiled"] = counts["corrected"]
     left, right = (torch.randn(*shape, device=device) for shape in ((4096, 2816), (2816, 1024)))
 

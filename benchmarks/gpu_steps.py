@@ -21,9 +21,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import causalvtg_step, ccr_step
+from benchmarks.flops import flop_of
 from benchmarks.gpu_batches import METHODS, Case, case_of
 from benchmarks.rounds import interleave, part_of_gpu, write_whole
 from models.batch import Description, Grounding
@@ -180,14 +180,6 @@ def product(size: int, dtype: torch.dtype, device: str) -> Run:
     return partial(torch.matmul, left, right)
 
 
-def gigaflop(case: Case, numerics: str, device: str) -> float:
-    """Operations of the matrix products of one step."""
-    step = Step(case, numerics, device)
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return float(f"{counter.get_total_flops() / 1e9:.4g}")
-
-
 def plain_makers(method: str, device: str, *, tiny: bool) -> Makers:
     """A straightforward implementation, and ours with the same numerics, of the methods that have one, on the same batch."""
     names = {"straightforward": "plain", "ours, the same numerics": "released"}
@@ -224,7 +216,7 @@ def measure(case: Case, what: str, device: str, rounds: int, *, tiny: bool, keep
         return
     makers = {name: make(numerics, amp) for name, numerics, amp in case.candidates()}
     figures["steps"] = compare(makers, case.reference)
-    figures["gigaflop_in_products"] = gigaflop(case, "corrected", device)
+    figures["gigaflop_in_products"] = float(f"{flop_of(Step(case, 'corrected', device)) / 1e9:.4g}")
     keep(figures)
     if plain := plain_makers(case.method, device, tiny=tiny):
         figures["against a straightforward implementation"] = compare(plain, "straightforward")

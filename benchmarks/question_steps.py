@@ -14,20 +14,13 @@ from dataclasses import fields, replace
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.flops import flop_of
 from benchmarks.gpu_batches import RUNS, Case, case_of
 from benchmarks.gpu_steps import Step
 from benchmarks.rounds import interleave, save
 
 PRODUCT = (4096, 2816, 1024)
-
-
-def products(step: Step) -> float:
-    """Floating-point operations of the matrix products of one step."""
-    with FlopCounterMode(display=False) as counter:
-        step()
-    return float(counter.get_total_flops())
 
 
 def cut(case: Case, samples: int) -> Case:
@@ -40,7 +33,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
     """Figures of one method."""
     names = ("released", "corrected") if case.released else ("corrected",)
     steps = {name: Step(case, name, "cpu") for name in names}
-    counts = {name: products(step) for name, step in steps.items()}
+    counts = {name: flop_of(step) for name, step in steps.items()}
     m, k, n = PRODUCT
     left, right = torch.randn(m, k), torch.randn(k, n)
     figures = interleave({**steps, "large product": lambda: left @ right}, reference=case.reference, rounds=rounds)
