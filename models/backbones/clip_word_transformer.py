@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.backbones.question_video import Encoded, QuestionVideo
+from models.layers.attention import check_heads
 from models.layers.dropout import Dropout
 from models.layers.encoder_layers import PooledRows, PreNormLayer
 from models.layers.masks import zero_padding
@@ -30,8 +31,9 @@ class ClipWordTransformer:
     dropout: float
 
     def __post_init__(self) -> None:
-        if self.d_model % self.heads or self.d_model % 2 or self.d_model < 4:
-            raise ValueError(f"d_model: expected an even multiple of heads = {self.heads}, at least 4, got {self.d_model}")
+        check_heads(self.d_model, self.heads, even=True)
+        if self.d_model < 4:
+            raise ValueError(f"d_model: expected at least 4, got {self.d_model}")
 
 
 class Stack(nn.Module):

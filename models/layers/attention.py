@@ -13,6 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def check_heads(channels: int, heads: int, *, even: bool = False) -> None:
+    """Whether heads share the channels evenly. Raises ValueError. `even`: positions as sines need pairs of channels."""
+    if heads < 1 or channels % heads or channels < 1 or (even and channels % 2):
+        kind = "an even number of channels, a multiple of heads" if even else "channels a multiple of heads"
+        raise ValueError(f"heads: expected {kind}, and both above 0; got {channels} channels and {heads} heads")
+
+
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """(..., T, D) -> (..., H, T, D / H)."""
     return x.unflatten(-1, (heads, -1)).transpose(-2, -3)

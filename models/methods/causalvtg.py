@@ -26,7 +26,7 @@ from torch.nn import functional as F
 from models.batch import Grounding, Moments
 from models.causal.front_door import FrontDoor, MemoryAttention
 from models.causal.memory import Memory
-from models.layers.attention import AttentionPooling
+from models.layers.attention import AttentionPooling, check_heads
 from models.layers.context_query import ContextQuery
 from models.layers.level_scores import spread, stretch
 from models.layers.mapping import Mapping
@@ -95,8 +95,7 @@ class Config:
         if not set(self.adjusted) <= {"video", "query"}:
             raise ValueError(f"adjusted: expected some of video and query, got {', '.join(self.adjusted)}")
         Deviations.chosen(self.numerics, self.deviations)
-        if self.hidden % self.heads or self.hidden % 2:
-            raise ValueError(f"hidden: expected an even multiple of heads = {self.heads}, got {self.hidden}")
+        check_heads(self.hidden, self.heads, even=True)
         powers = all(stride > 0 and stride & (stride - 1) == 0 for stride in self.strides)
         if not (powers and self.strides[:1] == (1,) and list(self.strides) == sorted(set(self.strides))):
             raise ValueError(f"strides: expected increasing powers of two from 1 on, got {self.strides}")

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from models.batch import Description, Proposals
 from models.causal.counterfactual import Aggregation, Form
+from models.layers.attention import check_heads
 from models.layers.gaussian_proposals import GaussianProposals, Reading, hardness, hidden_words, word_noise
 from models.losses.reconstruction import divergence, diversity, hinge, smoothed_nll
 from models.method import Departures, Method
@@ -70,8 +71,7 @@ class Config:
 
     def __post_init__(self) -> None:
         Deviations.chosen(self.numerics, self.deviations)
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden: expected a multiple of heads = {self.heads}, got {self.hidden}")
+        check_heads(self.hidden, self.heads)
         if self.deviates.side_heads and (self.aggregation, self.counterfactual) != ("product", "uniform"):
             raise ValueError(
                 "aggregation and counterfactual are choices of the paper's formulation, not of side_heads (released)"

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from models.batch import Description, Proposals
+from models.layers.attention import check_heads
 from models.layers.gaussian_proposals import GaussianProposals, hardness, hidden_words, word_noise
 from models.losses.reconstruction import diversity, hinge, smoothed_nll
 from models.method import Departures, Method
@@ -57,8 +58,7 @@ class Config:
 
     def __post_init__(self) -> None:
         Deviations.chosen(self.numerics, self.deviations)
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden: expected a multiple of heads = {self.heads}, got {self.hidden}")
+        check_heads(self.hidden, self.heads)
 
     @property
     def deviates(self) -> Deviations:

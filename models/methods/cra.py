@@ -30,6 +30,7 @@ from models.backbones.tempclip_baselines import TempClipBaseline
 from models.batch import GroundedAnswer, GroundedQuestions
 from models.causal.back_door import QUESTION_EDGES, GraphBackDoor
 from models.causal.mediated_front_door import MediatedFrontDoor
+from models.layers.attention import check_heads
 from models.layers.dropout import Dropout
 from models.layers.encoder_layers import PreNormLayer, UnbiasedNorm
 from models.layers.grounding_head import GroundingHead, best_run, best_window, run_span
@@ -110,9 +111,7 @@ class Config:
     contrast: Literal["drawn", "batch"] | None = None
 
     def __post_init__(self) -> None:
-        width = self.text.hidden_size if isinstance(self.text, Deberta) else self.d_model
-        if width % self.heads or width % 2:
-            raise ValueError(f"heads: {width} channels are no even multiple of {self.heads} heads")
+        check_heads(self.text.hidden_size if isinstance(self.text, Deberta) else self.d_model, self.heads, even=True)
         if self.variant == "ngplus" and isinstance(self.text, Deberta):
             raise ValueError("variant: ngplus needs TempCLIP, a Roberta under `text`")
 

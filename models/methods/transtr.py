@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Answer, Questions
+from models.layers.attention import check_heads
 from models.layers.dropout import Dropout
 from models.layers.learned_graph import plain_norm
 from models.layers.masks import lengths, masked_mean, prefix_mask
@@ -137,8 +138,7 @@ class Model(Method):
         self.deviates, size = config.deviates, widths["video"]
         if widths["query"] != size:
             raise ValueError(f"frames and words are used as they come: widths must be equal, got {size} and {widths['query']}")
-        if size % config.heads or size % 2:
-            raise ValueError(f"heads: frames of {size} channels are no even multiple of {config.heads} heads")
+        check_heads(size, config.heads, even=True)
 
         sizes: dict[str, Any] = {
             "layers": config.layers,

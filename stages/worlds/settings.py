@@ -130,7 +130,9 @@ class Planted:
     long: Long | None = None
 
     def __post_init__(self) -> None:
-        concepts = self.scenes + self.objects + self.predicates + self.actors
+        counts = (self.scenes, self.objects, self.predicates, self.actors)
+        require(min(counts) >= 1, "scenes, objects, predicates, actors: need at least one of each")
+        concepts = sum(counts)
         require(
             self.scenes % self.objects == 0,
             f"scenes: {self.scenes} is no multiple of objects {self.objects}: preferences would be uneven",

@@ -172,11 +172,11 @@ def test_nesting_that_would_overflow_the_stack_of_the_yaml_library_is_refused(tm
         entry_names("runs", path)
 
 
-def test_a_zero_by_which_others_would_be_divided_is_named(tmp_path):
+def test_no_heads_are_refused(tmp_path):
     text = (ROOT / "params.yaml").read_text().replace("      heads: 2\n", "      heads: 0\n", 1)
     path = tmp_path / "params.yaml"
     path.write_text(text)
-    with pytest.raises(ParamsError, match=r"runs\.\S+\.model: .*heads.*: expected a number above 0"):
+    with pytest.raises(ParamsError, match=r"runs\.\S+\.model: heads: .* both above 0; got \d+ channels and 0 heads"):
         load_params(path)
 
 

@@ -27,7 +27,7 @@ def test_numerics_are_presets_of_all_deviations_and_deviations_override_them():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"hidden": 18, "heads": 4}, "hidden: expected an even multiple of heads = 4, got 18"),
+        ({"hidden": 18, "heads": 4}, "an even number of channels, a multiple of heads.* got 18 channels and 4 heads"),
         ({"strides": (1, 3)}, r"strides: expected increasing powers of two from 1 on, got \(1, 3\)"),
         ({"strides": (2, 4)}, "from 1 on"),
         ({"strides": (1, 4, 2)}, "increasing"),

@@ -34,7 +34,7 @@ def test_unknown_setting_of_the_text_encoder_is_named():
 
 
 def test_settings_that_mean_nothing_are_refused():
-    with pytest.raises(ValueError, match="16 channels are no even multiple of 3 heads"):
+    with pytest.raises(ValueError, match="16 channels and 3 heads"):
         config(heads=3)
     with pytest.raises(ValueError, match="ngplus needs TempCLIP"):
         config(text=DEBERTA, variant="ngplus")
