@@ -1,23 +1,20 @@
 """Every stored oracle case through the score stage, one test per case; and the runner itself on cases made up here."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from stages.metrics.contract import benchmark_names
 from tests import oracles
+from tests.shared import SHARED, needs
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("DOFLOW_SHARED") or ROOT.parent / "shared") / "oracles"
+ORACLES = SHARED / "oracles"
 
 
 def stored_cases():
-    if not SHARED.is_dir():
-        missing = pytest.mark.skip(reason=f"no oracle cases at {SHARED}; set DOFLOW_SHARED to the folder that has oracles/")
-        return [pytest.param(None, marks=missing, id="none")]
-    return [pytest.param(folder, id=str(folder.relative_to(SHARED))) for folder in oracles.cases([SHARED])]
+    if not ORACLES.is_dir():
+        return [pytest.param(None, marks=needs(ORACLES), id="none")]
+    return [pytest.param(folder, id=str(folder.relative_to(ORACLES))) for folder in oracles.cases([ORACLES])]
 
 
 def benchmark_of(folder):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.parity import main, method_of, run
+from tests.shared import SHARED, there
 
 HERE = Path(__file__).parent
 STORED = HERE / "data" / "parity"
-SHARED = Path(os.environ.get("DOFLOW_SHARED") or HERE.parent.parent / "shared") / "parity"
+PARITY = SHARED / "parity"
 METHODS = {path.stem for path in (HERE / "parity_cases").glob("*.py")}
 
 
@@ -37,15 +37,14 @@ def test_parity(folder):
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("folder", cases(SHARED), ids=name)
+@pytest.mark.parametrize("folder", cases(PARITY), ids=name)
 def test_parity_with_every_reference_case(folder):
     passes(folder)
 
 
 @pytest.mark.shared
 def test_reference_cases_are_at_hand():
-    if not cases(SHARED):
-        pytest.skip(f"no parity cases at {SHARED}; set DOFLOW_SHARED to the folder that has parity/")
+    assert cases(there(PARITY))
 
 
 @pytest.mark.parametrize("folder", cases(STORED), ids=name)

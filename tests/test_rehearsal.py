@@ -1,17 +1,15 @@
 """Real annotations through every stage, with planted features from a real Hub on loopback."""
 
-import os
 import shutil
-from pathlib import Path
 
 import pytest
 
 from stages.params import load_params
-from tests import workspace
 from tests.rehearse import TEMPLATES, rehearse
+from tests.shared import SHARED, needs
 
-ANNOTATIONS = Path(os.environ.get("DOFLOW_SHARED", workspace.ROOT.parent / "shared")) / "data" / "charades_sta"
-QUESTIONS = ANNOTATIONS.with_name("nextgqa")
+ANNOTATIONS = SHARED / "data/charades_sta"
+QUESTIONS = SHARED / "data/nextgqa"
 
 
 @pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.yaml")), ids=lambda path: path.stem)
@@ -22,7 +20,7 @@ def test_every_rehearsal_names_one_data_set_and_one_run(template):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason="no real annotation files: set DOFLOW_SHARED to the folder that has data/")
+@needs(ANNOTATIONS)
 def test_real_annotations_go_through_every_stage(tmp_path):
     figures = rehearse("charades", ANNOTATIONS, tmp_path / "work", epochs=1, videos=400)
     metrics = figures["metrics"]
@@ -36,7 +34,7 @@ def test_real_annotations_go_through_every_stage(tmp_path):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.skipif(not ANNOTATIONS.is_dir(), reason="no real annotation files: set DOFLOW_SHARED to the folder that has data/")
+@needs(ANNOTATIONS)
 def test_lists_of_ccr_and_one_hdf5_file_go_through_every_stage(tmp_path):
     lists = tmp_path / "lists"
     lists.mkdir()
@@ -52,7 +50,7 @@ def test_lists_of_ccr_and_one_hdf5_file_go_through_every_stage(tmp_path):
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.skipif(not QUESTIONS.is_dir(), reason="no real annotation files: set DOFLOW_SHARED to the folder that has data/")
+@needs(QUESTIONS)
 def test_grounded_questions_with_graphs_and_a_text_encoder_go_through_every_stage(tmp_path):
     metrics = rehearse("nextgqa", QUESTIONS, tmp_path / "work", epochs=1, videos=60)["metrics"]
     assert metrics["test.n_scored"] + metrics["test.n_dropped"] == 5553

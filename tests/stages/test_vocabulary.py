@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections import Counter
 from pathlib import Path
@@ -15,8 +14,9 @@ from stages.datasets.samples import load_adapter, write_samples
 from stages.features.settings import TaggerModels, VocabularyEntry
 from stages.features.vocabularies import VocabularyError, read_sentences, read_vocabulary
 from stages.vocabulary import build
+from tests.shared import SHARED, there
 
-SHARED = Path(os.environ.get("DOFLOW_SHARED") or Path(__file__).parents[3] / "shared") / "data" / "charades_sta"
+CHARADES = SHARED / "data/charades_sta"
 MODELS = Path(__file__).parents[2] / "stages" / "confounders" / "english"
 ENTRY = {
     "dataset": "charades_sta_i3d", "form": "pickle", "file": "glove.pkl", "width": 300, "seed": 0, "limit": 1111, "longest": 20,
@@ -27,13 +27,12 @@ ENTRY = {
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
     """Samples of the authors' lists, and glove.pkl in the form in which they publish it."""
-    if not SHARED.is_dir():
-        pytest.skip(f"no annotation files at {SHARED}; set DOFLOW_SHARED")
+    there(CHARADES)
     raw = tmp_path_factory.mktemp("raw")
     (raw / "annotations").mkdir()
     for split in ("train", "test"):
-        (raw / "annotations" / f"{split}.json.gz").symlink_to((SHARED / f"cpl_{split}.json.gz").resolve())
-    with np.load(SHARED / "cpl_vocab_glove.npz") as known:
+        (raw / "annotations" / f"{split}.json.gz").symlink_to((CHARADES / f"cpl_{split}.json.gz").resolve())
+    with np.load(CHARADES / "cpl_vocab_glove.npz") as known:
         words, counts, vectors, kept = (known[name] for name in ("words", "counts", "vectors", "most_common"))
     content = {
         "w2id": {str(word): row for row, word in enumerate(words)},

@@ -5,7 +5,6 @@ import hashlib
 import importlib
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -23,9 +22,10 @@ from stages.datasets import planted as adapter
 from stages.datasets.schema import Quality
 from stages.params import World, parse
 from stages.worlds.settings import Rehearsal, WorldError
+from tests.shared import SHARED, needs
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("DOFLOW_SHARED", ROOT.parent / "shared"))
+ANNOTATIONS = SHARED / "data/charades_sta"
 
 
 def demo(videos):
@@ -218,7 +218,7 @@ def test_the_command_line_makes_a_world_and_refuses_an_unknown_one(built, tmp_pa
 
 
 CHARADES = {
-    "annotations": str(SHARED / "data" / "charades_sta"),
+    "annotations": str(ANNOTATIONS),
     "files": ["charades_sta_train_tvr_format.jsonl", "charades_sta_test_tvr_format.jsonl", "charades_sta_test_rf.jsonl"],
     "into": "annotations",
     "fps": 1.0,
@@ -257,7 +257,7 @@ def test_a_rehearsal_without_its_annotations_says_where_to_put_them(tmp_path):
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the shared annotation files are not here: {SHARED} (set DOFLOW_SHARED)")
+@needs(ANNOTATIONS)
 def test_a_rehearsal_of_charades_plants_the_published_layout_under_the_real_annotations(tmp_path):
     rehearsal = parse(Rehearsal, CHARADES, "charades")
     description = stage.build("charades", World(seed=1, planted=None, rehearsal=rehearsal), tmp_path / "charades")
@@ -265,7 +265,7 @@ def test_a_rehearsal_of_charades_plants_the_published_layout_under_the_real_anno
     assert description["videos"] == {"planted": 40, "annotated": 6670}
     assert description["queries"]["annotated"] == 16124
     assert description["is_subset"] is True
-    source = SHARED / "data/charades_sta/charades_sta_train_tvr_format.jsonl.gz"
+    source = ANNOTATIONS / "charades_sta_train_tvr_format.jsonl.gz"
     copy = upstream / "annotations" / source.name
     assert copy.read_bytes() == source.read_bytes()
     records = [json.loads(line) for line in gzip.decompress(copy.read_bytes()).splitlines()]

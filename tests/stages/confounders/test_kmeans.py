@@ -1,6 +1,4 @@
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.confounders.kmeans import ClusteringError, corrected, pool, released
+from tests.shared import SHARED, needs
 
-ROOT = Path(__file__).resolve().parents[3]
-CASES = Path(os.environ.get("DOFLOW_SHARED") or ROOT / "../shared") / "parity" / "causalvtg"
+CASE = SHARED / "parity/causalvtg/kmeans"
 
 
 def blobs(seed=0, groups=5, each=40, width=6):
@@ -81,15 +79,14 @@ def test_released_rows_are_members_of_their_clusters_but_not_always_the_nearest(
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not CASES.is_dir(), reason=f"no reference cases at {CASES}; set DOFLOW_SHARED")
+@needs(CASE)
 def test_the_stored_extraction_of_the_reference_is_repeated_exactly():
-    case = CASES / "kmeans"
-    config = json.loads((case / "config.json").read_text())
-    with np.load(case / "inputs.npz") as inputs:
+    config = json.loads((CASE / "config.json").read_text())
+    with np.load(CASE / "inputs.npz") as inputs:
         pooled = [pool(inputs[name]) for name in sorted(inputs)]
     mean, maximum = (np.stack(values) for values in zip(*pooled, strict=True))
     found = released(mean, maximum, k=config["n_clusters"], seed=config["numpy_seed"], iterations=300)
-    with np.load(case / "outputs.npz") as expected:
+    with np.load(CASE / "outputs.npz") as expected:
         for name, values in (("mean", mean), ("max", maximum)):
             clusters = found["mean" if name == "mean" else "max"]
             assert np.array_equal(values, expected[f"pooled_{name}"])

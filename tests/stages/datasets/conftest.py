@@ -1,9 +1,9 @@
-import os
 from pathlib import Path
 
 import pytest
 
 from stages.datasets.samples import load_adapter, write_samples
+from tests.shared import SHARED, there
 
 ROOT = Path(__file__).resolve().parents[3]
 RENAMED = {"ratsg_train.json.gz": "train.json.gz"}  # the collection's file names -> the published ones
@@ -12,10 +12,7 @@ RENAMED = {"ratsg_train.json.gz": "train.json.gz"}  # the collection's file name
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of the real annotation files."""
-    shared = Path(os.environ.get("DOFLOW_SHARED") or ROOT / "../shared") / "data"
-    if not shared.is_dir():
-        pytest.skip(f"no real annotation files at {shared}; set DOFLOW_SHARED")
-    return shared.resolve()
+    return there(SHARED / "data")
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stages.datasets.frame_times import clip_centres, nextgqa_kept, nextgqa_times, star_times
-
-SHARED = Path(os.environ.get("DOFLOW_SHARED") or Path(__file__).parents[4] / "shared") / "data" / "nextgqa"
+from tests.shared import SHARED, there
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_published_times_follow_the_rule(split):
-    path = SHARED / f"frame2time_{split}.json.gz"
-    if not path.is_file():
-        pytest.skip(f"no {path}; set DOFLOW_SHARED to the folder that has data/nextgqa")
+    path = there(SHARED / f"data/nextgqa/frame2time_{split}.json.gz")
     published = json.loads(gzip.decompress(path.read_bytes()))
     possible = {tuple(nextgqa_times(decoded)) for decoded in range(1, 1200)}
     assert [video for video, times in published.items() if tuple(times) not in possible] == []

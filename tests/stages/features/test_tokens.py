@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stages.features.tokens import tagger, tokens
 from stages.features.words import Vocabulary, count_words, is_content
+from tests.shared import SHARED, there
 
-SHARED = Path(os.environ.get("DOFLOW_SHARED") or Path(__file__).parents[4] / "shared") / "data" / "charades_sta"
+CHARADES = SHARED / "data/charades_sta"
 
 
 @pytest.mark.parametrize(
@@ -38,13 +37,11 @@ def test_function_words_and_punctuation_are_no_content():
 
 @pytest.mark.shared
 def test_recounting_gives_the_published_vocabulary():
-    if not SHARED.is_dir():
-        pytest.skip(f"no annotation files at {SHARED}; set DOFLOW_SHARED")
-    with np.load(SHARED / "cpl_vocab_glove.npz") as published:
+    with np.load(there(CHARADES) / "cpl_vocab_glove.npz") as published:
         words, counts = published["words"][1:].tolist(), published["counts"][1:].tolist()
         vectors, kept = published["vectors"][1:], published["most_common"].tolist()
     rows = [
-        row for name in ("train", "test") for row in json.loads(gzip.decompress((SHARED / f"cpl_{name}.json.gz").read_bytes()))
+        row for name in ("train", "test") for row in json.loads(gzip.decompress((CHARADES / f"cpl_{name}.json.gz").read_bytes()))
     ]
     known = dict(zip(words, vectors, strict=True))
     counted = count_words((tokens(row[3]) for row in rows), known)

@@ -14,9 +14,10 @@ import pytest
 from stages.sources.errors import FetchError
 from stages.sources.ledger import Ledger
 from stages.sources.settings import File, Mirror, SourceEntry, Url
+from tests.shared import SHARED, needs
 from tests.stages.sources.hub_files import BIG, contents
 
-SHARED = Path(os.environ.get("DOFLOW_SHARED") or Path(__file__).parents[3] / "../shared") / "data"
+DATA = SHARED / "data"
 
 
 @pytest.fixture
@@ -166,13 +167,13 @@ def test_name_that_is_not_utf8_is_refused(own, fetched, out):
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"no real annotation files at {SHARED}; set DOFLOW_SHARED")
+@needs(DATA)
 def test_every_real_annotation_file_is_taken_from_its_gz_with_the_digest_of_the_uncompressed_one(fetched, out):
-    files = json.loads((SHARED / "MANIFEST.json").read_text())["files"]
+    files = json.loads((DATA / "MANIFEST.json").read_text())["files"]
     entries = []
     for known in files:
         name = known["file"].removesuffix(".gz")
-        mirror = Mirror(file=File(path=str(SHARED / name)))
+        mirror = Mirror(file=File(path=str(DATA / name)))
         entries.append(SourceEntry(into=name, sha256=known["sha256"], bytes=known["bytes"], mirrors=(mirror,)))
     done = fetched(*entries)
     assert (done.files, done.bytes) == (len(files), sum(known["bytes"] for known in files))
