@@ -14,6 +14,7 @@ memory of one step above weights, gradients and batch.
 from __future__ import annotations
 
 import argparse
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,8 +27,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.flops import flop_of
 from benchmarks.plain.causalvtg import Plain
+from benchmarks.products import LargeProduct, flop_of, time_in_products
 from benchmarks.rounds import interleave, save
 from models.batch import Grounding
 from models.layers.masks import prefix_mask
@@ -37,7 +38,6 @@ WIDTHS = {"video": 512 + 2304, "query": 512}
 ENTRIES = 256
 WORKLOADS = {"charades-like": (46, 12), "qvhighlights-like": (75, 20)}  # clips, tokens of the longest sample
 BATCH = 64
-PRODUCTS = 4  # large products timed together
 
 
 def published(numerics: str, **changes: Any) -> Config:
@@ -189,7 +189,7 @@ def measure(size: tuple[int, int], batch_size: int, device: str, rounds: int) ->
     agreement = agree(batch)
     steps = {name: Step(name, device) for name in NAMES}
     counts = {name: flop_of(partial(step, batch)) for name, step in steps.items()}
-    left, right = (torch.randn(*shape, device=device) for shape in ((4096, 2816), (2816, 1024)))
+    large = LargeProduct(device)
     parts: dict[str, dict[str, list[float]]] = {name: {} for name in NAMES}
 
     def run(name: str) -> None:
@@ -197,25 +197,15 @@ def measure(size: tuple[int, int], batch_size: int, device: str, rounds: int) ->
         for part, seconds in steps[name].parts.items():
             parts[name].setdefault(part, []).append(seconds)
 
-    def product() -> None:
-        for _ in range(PRODUCTS):
-            left @ right
-        if device == "cuda":
-            torch.cuda.synchronize()
-
     candidates: dict[str, Callable[[], object]] = {name: partial(run, name) for name in NAMES}
-    figures = interleave(candidates | {"large product": product}, reference="plain", rounds=rounds)
-    flop = PRODUCTS * 2 * left.shape[0] * left.shape[1] * right.shape[1]
-    of_product = figures["large product"]
+    figures = interleave(candidates | {"large product": large}, reference="plain", rounds=rounds)
     for name in NAMES:
-        times_faster = of_product["ratio_median"] / figures[name]["ratio_median"]  # than the step, in the same rounds
-        figures[name] |= {
-            "parts_seconds": {part: round(sorted(values)[len(values) // 2], 4) for part, values in parts[name].items()},
-            "gigaflop_in_products": round(counts[name] / 1e9, 1),
-            "share_of_product_rate": round(counts[name] / flop / times_faster, 2),
-        }
-    rate = flop / of_product["seconds_median"]
-    return {"agreement": agreement, "product_gigaflop_per_second": round(rate / 1e9, 1), "candidates": figures}
+        figures[name]["parts_seconds"] = {part: round(statistics.median(times), 4) for part, times in parts[name].items()}
+        figures[name] |= large.shares(counts[name], figures[name], figures["large product"])
+        if device == "cpu":
+            figures[name]["share_of_time_in_products"] = time_in_products(partial(steps[name], batch))
+    rate = large.gigaflop_per_second(figures["large product"])
+    return {"agreement": agreement, "product_gigaflop_per_second": rate, "candidates": figures}
 
 
 def main() -> None:

@@ -24,10 +24,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.flops import flop_of
 from benchmarks.plain.ccr import Plain
+from benchmarks.products import LargeProduct, flop_of, time_in_products
 from benchmarks.rounds import interleave, save
 from models.batch import Description
 from models.layers.masks import prefix_mask
@@ -36,9 +35,7 @@ from models.method import load_method
 WIDTHS = {"video": 1024, "words": 300, "classes": 1112}
 HEADS = {"cpl": 4, "ccr": 8}
 BATCH, CLIPS, WORDS = 32, 200, 20
-PRODUCTS = 4  # large products timed together
 EPOCH = 15  # of 30: negatives of middling size
-KERNELS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::_scaled_dot_product")
 
 
 def published(method: str, numerics: str, **changes: Any) -> Any:
@@ -120,14 +117,6 @@ def agree(method: str, batch: Description) -> dict[str, float]:
     return worst
 
 
-def time_in_products(batch: Description, step: Step) -> float:
-    """Share of a step's own CPU time that matrix products take, attention's among them."""
-    with profile(activities=[ProfilerActivity.CPU]) as recorded:
-        step(batch)
-    times = {event.key: float(event.self_cpu_time_total) for event in recorded.key_averages()}
-    return sum(time for name, time in times.items() if name.startswith(KERNELS)) / sum(times.values())
-
-
 def measure(method: str, batch_size: int, device: str, rounds: int) -> dict[str, Any]:
     """Everything about one method."""
     batch = workload(batch_size, device)
@@ -136,27 +125,15 @@ def measure(method: str, batch_size: int, device: str, rounds: int) -> dict[str,
     steps = {name: Step(method, name, device) for name in names}
     counts = {name: flop_of(partial(step, batch)) for name, step in steps.items() if name != "compiled"}
     counts["compiled"] = counts["corrected"]
-    left, right = (torch.randn(*shape, device=device) for shape in ((4096, 2816), (2816, 1024)))
-
-    def product() -> None:
-        for _ in range(PRODUCTS):
-            left @ right
-        if device == "cuda":
-            torch.cuda.synchronize()
-
+    large = LargeProduct(device)
     candidates: dict[str, Callable[[], object]] = {name: partial(step, batch) for name, step in steps.items()}
-    figures = interleave(candidates | {"large product": product}, reference="plain", rounds=rounds)
-    flop = PRODUCTS * 2 * left.shape[0] * left.shape[1] * right.shape[1]
+    figures = interleave(candidates | {"large product": large}, reference="plain", rounds=rounds)
     for name in names:
-        times_faster = figures["large product"]["ratio_median"] / figures[name]["ratio_median"]  # in the same rounds
-        figures[name] |= {
-            "gigaflop_in_products": round(counts[name] / 1e9, 1),
-            "share_of_product_rate": round(counts[name] / flop / times_faster, 2),
-        }
+        figures[name] |= large.shares(counts[name], figures[name], figures["large product"])
         if device == "cpu":
-            figures[name]["share_of_time_in_products"] = round(time_in_products(batch, steps[name]), 2)
-    rate = flop / figures["large product"]["seconds_median"]
-    return {"agreement": agreement, "product_gigaflop_per_second": round(rate / 1e9, 1), "candidates": figures}
+            figures[name]["share_of_time_in_products"] = time_in_products(partial(steps[name], batch))
+    rate = large.gigaflop_per_second(figures["large product"])
+    return {"agreement": agreement, "product_gigaflop_per_second": rate, "candidates": figures}
 
 
 def main() -> None:

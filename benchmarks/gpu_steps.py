@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 
 from benchmarks import causalvtg_step, ccr_step
-from benchmarks.flops import flop_of
 from benchmarks.gpu_batches import METHODS, Case, case_of
+from benchmarks.products import flop_of
 from benchmarks.rounds import interleave, part_of_gpu, write_whole
 from models.batch import Description, Grounding
 from stages.training.loop import Objective

@@ -4,7 +4,8 @@
 
 The released numerics compute what the published code does, operation by operation, and are the reference; IVRD has no published
 code and is timed alone. The parity cases (tests/test_parity.py) hold the released numerics to the published values. Limit in the
-same rounds: one large matrix product; `share_of_product_rate` is the rate of the step's own products against it.
+same rounds: one large matrix product; `share_of_product_rate` is the rate of the step's own products against it,
+`share_of_time_in_products` what they take of its time.
 """
 
 from __future__ import annotations
@@ -15,12 +16,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.flops import flop_of
 from benchmarks.gpu_batches import RUNS, Case, case_of
 from benchmarks.gpu_steps import Step
+from benchmarks.products import LargeProduct, flop_of, time_in_products
 from benchmarks.rounds import interleave, save
-
-PRODUCT = (4096, 2816, 1024)
 
 
 def cut(case: Case, samples: int) -> Case:
@@ -34,15 +33,11 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
     names = ("released", "corrected") if case.released else ("corrected",)
     steps = {name: Step(case, name, "cpu") for name in names}
     counts = {name: flop_of(step) for name, step in steps.items()}
-    m, k, n = PRODUCT
-    left, right = torch.randn(m, k), torch.randn(k, n)
-    figures = interleave({**steps, "large product": lambda: left @ right}, reference=case.reference, rounds=rounds)
-    for name in names:
-        times_faster = figures["large product"]["ratio_median"] / figures[name]["ratio_median"]  # in the same rounds
-        figures[name] |= {
-            "gigaflop_in_products": round(counts[name] / 1e9, 1),
-            "share_of_product_rate": round(counts[name] / (2 * m * k * n) / times_faster, 2),
-        }
+    large = LargeProduct("cpu")
+    figures = interleave({**steps, "large product": large}, reference=case.reference, rounds=rounds)
+    for name, step in steps.items():
+        figures[name] |= large.shares(counts[name], figures[name], figures["large product"])
+        figures[name]["share_of_time_in_products"] = time_in_products(step)
     return {"batch": len(case.batch), "candidates": figures}
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks import table
 
 HERE = Path(__file__).resolve().parent
-NO_BENCHMARKS = ("flops", "gpu_batches", "gpu_epoch", "gpu_precision", "gpu_steps", "rounds", "run", "table")
+NO_BENCHMARKS = ("gpu_batches", "gpu_epoch", "gpu_precision", "gpu_steps", "goals", "products", "rounds", "run", "table")
 BY_NAME = ("gpu",)
 
 

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from benchmarks import dvc_noop, growth, memory, question_steps
-from benchmarks.flops import flop_of
+from benchmarks.products import flop_of
 from stages.datasets.samples import read_samples
 from tests.faults import line
 

@@ -59,3 +59,14 @@ def test_why_there_is_no_figure_is_on_the_page():
 def test_every_benchmark_says_what_it_is_in_its_first_line():
     for name in run.names():
         assert table.first_line(name), name
+
+
+def test_why_a_goal_is_missed_is_said_only_where_one_is():
+    def page(percent):
+        write = ratios(percent, percent, percent)
+        figures = {"build": write, "read": write, "limit: write": {**write, "mb_per_s": 532}}
+        return table.text({"consolidate": {"machine": MACHINE, "sets": {"text": {"candidates": figures}}}})
+
+    assert "on this disk: text 1.25" in page(1.25)
+    assert "on this disk" not in page(2.5)
+    assert "Nothing does." in page(2.5)
