@@ -9,7 +9,8 @@ writes  data/runs/<run>/model.safetensors         weights of the selected epoch
         data/runs/<run>/config.json               what rebuilds the model, and what it was made from
         data/runs/<run>/history.csv               one row per epoch; grows while it trains
         data/runs/<run>/vocabulary.npz            what else the task needs: its vocabulary, its answers, its tokenizer
-        data/runs/<run>/resume/                   while training only: an interrupted training goes on from there by itself
+        data/runs/<run>/resume                    while training only, a link to data/runs/<run>.resume/: an interrupted
+                                                  training goes on from there by itself, even if the run's folder is removed
 
     python -m stages.train --name causalvtg-planted --samples data/samples/planted --features data/features/planted \
         --video-confounders data/dictionaries/planted-video.npz --query-confounders data/dictionaries/planted-query.npz \
@@ -148,7 +149,7 @@ def _spread(processes: int, argv: Sequence[str]) -> int:
     return subprocess.run([*launcher, "-m", "stages.train", *argv], check=False).returncode
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", required=True, help="entry of params.yaml: runs")
@@ -174,7 +175,7 @@ def main(argv: list[str] | None = None) -> None:
     try:
         run = _settled(lookup(load_params(args.params).runs, args.name, "runs"), args)
         if run.train.processes > 1 and "WORLD_SIZE" not in os.environ:
-            sys.exit(_spread(run.train.processes, sys.argv[1:] if argv is None else argv))
+            return _spread(run.train.processes, sys.argv[1:] if argv is None else argv)
         start = args.checkpoint / WEIGHTS if args.checkpoint is not None and args.checkpoint.is_dir() else args.checkpoint
         confounders = {"video": args.video_confounders, "query": args.query_confounders}
         inputs = Inputs(samples=args.samples, features=args.features, confounders=confounders, checkpoint=start, raw=args.raw)
@@ -184,7 +185,8 @@ def main(argv: list[str] | None = None) -> None:
         parser.exit(2, f"{type(error).__name__}: {error}\n")
     except KeyboardInterrupt:
         parser.exit(130, f"interrupted; the same command goes on from the last state in {args.out / 'resume'}\n")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,6 @@
-"""States from which an interrupted training goes on, below <run>/resume/.
+"""States from which an interrupted training goes on, in <run>.resume/ beside the run's folder; <run>/resume is a link to it.
+
+DVC removes a stage's outputs before it runs the stage again, so what an interrupted training left must lie beside them.
 
     state.pt                  tensors and numbers only, read with weights_only: model, optimiser, loss scaler, progress, identity
     best-<epoch>.safetensors  the weights of the best epoch so far that state.pt names
@@ -24,6 +26,7 @@ from torch import Tensor
 from stages.training.runs import settle, write_weights
 
 Policy = Literal["auto", "insist", "restart"]
+LINK = "resume"  # in the run's folder while it trains
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +66,17 @@ class Progress:
 
 
 class ResumeFolder:
-    """The resume/ folder of one run."""
+    """The states of the training whose results will be in the folder `run`."""
 
-    def __init__(self, folder: Path, identity: Identity) -> None:
-        self.folder, self._state = folder, folder / "state.pt"
+    def __init__(self, run: Path, identity: Identity) -> None:
+        run = run.absolute()
+        self.folder, self._link = run.with_name(f"{run.name}.resume"), run / LINK
+        self._state = self.folder / "state.pt"
         self._identity = json.loads(json.dumps(asdict(identity)))
 
     def save(self, tensors: Mapping[str, Any], progress: Progress) -> None:
         """Replace the state; afterwards forget best weights that it no longer names."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make()
         partial = self._state.with_name("state.pt.partial")
         torch.save({**tensors, "progress": asdict(progress), "identity": json.dumps(self._identity)}, partial)
         settle(partial, self._state)
@@ -115,7 +120,7 @@ class ResumeFolder:
 
     def keep_best(self, epoch: int, weights: Mapping[str, Tensor]) -> str:
         """Write the weights of an epoch; the file's name, for Progress.best."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make()
         name = f"best-{epoch}.safetensors"
         write_weights(self.folder / name, weights)
         return name
@@ -125,8 +130,16 @@ class ResumeFolder:
         assert progress.best is not None
         return dict(load_file(self.folder / progress.best["file"]))
 
+    def _make(self) -> None:
+        """The folder, and the link to it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._link.parent.mkdir(parents=True, exist_ok=True)
+        if not self._link.is_symlink():
+            self._link.symlink_to(Path("..") / self.folder.name, target_is_directory=True)
+
     def clear(self) -> None:
-        """Remove the folder, the state first: what is left of an interrupted removal is no state."""
+        """Remove link and folder, the state first: what is left of an interrupted removal is no state."""
+        self._link.unlink(missing_ok=True)
         self._state.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 

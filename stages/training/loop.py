@@ -4,7 +4,7 @@ One optimiser step: rate of the step -> for every part of the batch: observe, dr
 -> update.
 Nothing in it waits for a GPU; losses are read every `log_every` steps (every step on the CPU, where reading is free).
 
-Files below the run folder while it goes: history.csv (rewritten every epoch) and resume/ (checkpoints.py).
+While it goes there are in the run's folder history.csv, rewritten every epoch, and a link to its states (checkpoints.py).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Training:
         self.settings, self.seed, self.feed, self.processes = settings, seed, feed, processes
         self.model = model.to(processes.device)
         self.folder, self.validate, self.debug_nan = folder, validate, debug_nan
-        self.resume = ResumeFolder(folder / "resume", identity)
+        self.resume = ResumeFolder(folder, identity)
         self.optimiser = build_optimiser(settings, self.model)
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.amp == "fp16")
         self.steps_per_epoch = len(self._batches(0))

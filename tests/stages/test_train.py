@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import random
+import shutil
 import signal
 import time
 
@@ -79,6 +80,7 @@ def test_a_killed_process_is_continued_by_the_next_to_the_same_bytes(long, tmp_p
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+    shutil.rmtree(out)  # as DVC does before it runs a stage again
     process = work.train_process(out)
     _, messages = process.communicate()
     assert process.returncode == 0, messages

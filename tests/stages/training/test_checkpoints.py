@@ -1,4 +1,5 @@
 import logging
+import shutil
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ CODE = {"torch": "2", "loop": "x"}
 
 
 def folder(path, *, recipe=RECIPE, code=CODE):
-    return ResumeFolder(path / "resume", Identity(recipe=recipe, code=code))
+    return ResumeFolder(path / "run", Identity(recipe=recipe, code=code))
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_a_state_of_another_recipe_is_cleared_away_with_a_reason(saved, caplog):
     with caplog.at_level(logging.WARNING):
         assert folder(path, recipe=RECIPE | {"lr": 0.2}).load("auto") is None
     assert "training starts anew: it belongs to another training: lr was 0.1, is 0.2" in caplog.text
-    assert not (path / "resume").exists()
+    assert not (path / "run.resume").exists()
 
 
 def test_a_state_of_other_code_is_used_only_on_request(saved, caplog):
@@ -65,15 +66,15 @@ def test_starting_anew_clears_the_state(saved):
 
 def test_a_damaged_state_is_not_used(saved, caplog):
     path, _ = saved
-    state = path / "resume" / "state.pt"
+    state = path / "run" / "resume" / "state.pt"
     state.write_bytes(state.read_bytes()[:100])
     assert folder(path).load("auto") is None
     assert "state.pt cannot be read" in caplog.text
 
 
 def test_a_state_that_would_run_code_is_not_read(tmp_path, caplog):
-    (tmp_path / "resume").mkdir()
-    torch.save({"identity": "{}", "progress": {}, "model": print}, tmp_path / "resume" / "state.pt")
+    (tmp_path / "run.resume").mkdir()
+    torch.save({"identity": "{}", "progress": {}, "model": print}, tmp_path / "run.resume" / "state.pt")
     assert folder(tmp_path).load("auto") is None
     assert "state.pt cannot be read" in caplog.text
 
@@ -81,10 +82,20 @@ def test_a_state_that_would_run_code_is_not_read(tmp_path, caplog):
 def test_only_the_best_weights_that_the_state_names_are_kept(tmp_path):
     resume = folder(tmp_path)
     names = [resume.keep_best(epoch, {"w": torch.full((1,), float(epoch))}) for epoch in (1, 3)]
-    assert len(list((tmp_path / "resume").iterdir())) == 2
+    assert len(list((tmp_path / "run.resume").iterdir())) == 2
     progress = Progress(best={"epoch": 3, "value": 1.0, "file": names[1]})
     resume.save({}, progress)
-    assert sorted(path.name for path in (tmp_path / "resume").iterdir()) == ["best-3.safetensors", "state.pt"]
+    assert sorted(path.name for path in (tmp_path / "run.resume").iterdir()) == ["best-3.safetensors", "state.pt"]
     assert resume.best_weights(progress)["w"].item() == 3.0
     resume.clear()
-    assert not (tmp_path / "resume").exists()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "run"]
+
+
+def test_a_state_outlives_the_folder_of_its_run_which_dvc_removes(saved):
+    path, progress = saved
+    assert (path / "run/resume/state.pt").is_file()
+    shutil.rmtree(path / "run")
+    again = folder(path)
+    assert again.load("auto")[1] == progress
+    again.save({}, progress)
+    assert (path / "run/resume/state.pt").is_file()
