@@ -33,10 +33,13 @@ class Outcomes:
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
+REACHED = ("IoU", "R1@0.5", "R1@0.7")  # measures of answers in time
+
+
 def reached(ids: Sequence[str], overlaps: NDArray[np.floating[Any]]) -> Outcomes:
     """Outcomes of answers in time from their IoU (Q,) with the truth: IoU, and whether it is 0.5 or 0.7 at least, in percent."""
-    limits: dict[str, Floats] = {f"R1@{limit}": 100.0 * (overlaps >= limit).astype(np.float64) for limit in (0.5, 0.7)}
-    return Outcomes(ids, {"IoU": 100.0 * overlaps.astype(np.float64), **limits})
+    numbers = (overlaps.astype(np.float64), *((overlaps >= limit).astype(np.float64) for limit in (0.5, 0.7)))
+    return Outcomes(ids, {name: 100.0 * values for name, values in zip(REACHED, numbers, strict=True)})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 from stages.metrics.question_report import LONG_SECONDS
 
 CROWDED = 10  # objects in a frame
+LIMITS = ((LONG_SECONDS, "s"), (CROWDED, "objects"))
+SIDES = ("up to", "above")
 Floats = NDArray[np.float64]
+
+
+def group_names(name: str) -> tuple[str, ...]:
+    """What the groups of an accuracy of that name are called."""
+    return tuple(_group(name, side, limit, unit) for limit, unit in LIMITS for side in SIDES)
+
+
+def _group(name: str, side: str, limit: float, unit: str) -> str:
+    return f"{name}, {side} {limit:g} {unit}"
 
 
 def by_complexity(
@@ -24,10 +35,10 @@ def by_complexity(
     A property that does not tell the questions apart gives no groups.
     """
     out: dict[str, Floats] = {}
-    for values, limit, unit in ((durations, LONG_SECONDS, "s"), (objects, CROWDED, "objects")):
+    for values, (limit, unit) in zip((durations, objects), LIMITS, strict=True):
         known = np.array([np.nan if value is None else value for value in values], np.float64)
         above = known > limit
         if above.any() and (known <= limit).any():
-            for label, inside in (("up to", known <= limit), ("above", above)):
-                out[f"{name}, {label} {limit:g} {unit}"] = np.where(inside, accuracy, np.nan)
+            for side, inside in zip(SIDES, (known <= limit, above), strict=True):
+                out[_group(name, side, limit, unit)] = np.where(inside, accuracy, np.nan)
     return out

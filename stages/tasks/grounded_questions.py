@@ -39,6 +39,7 @@ from stages.predictions.grounded_questions import examples, frame_times, predict
 from stages.predictions.guesses import frequent
 from stages.predictions.settings import GroundedEvaluate
 from stages.tasks.available import available, left_out, refuse_none
+from stages.tasks.questions import MEASURES as ANSWERED
 from stages.tasks.questions import outcomes as answered
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
 from stages.training.grounded_questions import GroundedFeed, Reader, asked
@@ -50,6 +51,7 @@ from stages.training.tokenising import FOLDER, EncoderError, Tokeniser, tokenize
 
 WEIGHTS = "model.safetensors"
 SHOWN = 6
+MEASURES = (*ANSWERED, "IoU", "IoP", "Acc&GQA")
 
 
 def prepare(run: Run, inputs: Inputs, device: torch.device) -> Prepared:

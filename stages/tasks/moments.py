@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.method import Method
-from stages.auditing.outcomes import Outcomes, reached
+from stages.auditing.outcomes import REACHED, Outcomes, reached
 from stages.confounders.files import read_rows
 from stages.datasets.ground_truth import ground_truth, is_labelled
 from stages.datasets.samples import read_samples, training_split
@@ -40,6 +40,7 @@ from stages.training.shown import part
 SHOWN = 6  # timelines of a split that is only predicted
 NMS_THRESHOLD = 0.7  # of the published post-processing; only where params.yaml has no entry for the run
 TOP = 50
+MEASURES = REACHED
 
 log = logging.getLogger(__name__)
 

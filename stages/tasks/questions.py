@@ -22,7 +22,7 @@ from stages.datasets.schema import DatasetError, QuestionSample
 from stages.features.resident import Fused
 from stages.features.store import FeatureStore, StoreError
 from stages.features.streams import Streams
-from stages.metrics.complexity import by_complexity
+from stages.metrics.complexity import by_complexity, group_names
 from stages.metrics.question_report import Asked, accuracies, groups
 from stages.metrics.rationale import agreement, evidence_clips, quality, random_choice
 from stages.metrics.report import Numbers, SplitReport
@@ -354,6 +354,7 @@ def predicted(finished: Finished, entry: Run | None, data: Data, split: str, set
 
 
 RATIONALE = ("clip precision", "clip recall", "clip IoU", "object precision", "object recall", "object IoU")
+MEASURES = ("Acc", "shortcut", *RATIONALE, *group_names("Acc"))
 
 
 def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:

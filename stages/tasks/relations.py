@@ -23,7 +23,7 @@ from stages.datasets.relation_schema import Relation, RelationSample
 from stages.datasets.samples import read_samples, training_split
 from stages.datasets.schema import DatasetError
 from stages.features.store import FeatureStore, StoreError
-from stages.metrics.long_tail import groups_by_count
+from stages.metrics.long_tail import GROUPS, groups_by_count
 from stages.metrics.relation_report import Training, numbers, pair_numbers, split_report
 from stages.metrics.relations import average_precision, matches, ranked
 from stages.metrics.report import Numbers
@@ -39,6 +39,7 @@ from stages.training.loop import TrainingError, Validate
 
 VERSION = "VERSION 1.0"  # of the published result files
 RANKS = (1, 5, 10, 50, 100)  # places that outcomes look at
+MEASURES = tuple(name for k in RANKS for name in (f"R@{k}", *(f"{group} R@{k}" for group in GROUPS)))
 SHOWN = 20  # relations of an example, true and predicted
 
 log = logging.getLogger(__name__)
@@ -296,7 +297,7 @@ def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:  # 
     for k in RANKS:
         found = np.array([100.0 * (one["rank"] is not None and one["rank"] <= k) for _, one in rows])
         values[f"R@{k}"] = found
-        for group in ("head", "body", "tail"):
+        for group in GROUPS:
             inside = np.array([one["group"] == group for _, one in rows])
             values[f"{group} R@{k}"] = np.where(inside, found, np.nan)
     texts = {name: " ".join(one["triplet"]) for name, one in rows}

@@ -1,10 +1,11 @@
 """What a task offers to the stages train, evaluate and predict, and how it is found.
 
-A task is one module in `stages/tasks/`, called as the `TASK` of its methods, with three functions (`Task` below):
+A task is one module in `stages/tasks/`, called as the `TASK` of its methods, with `MEASURES` and four functions (`Task` below):
 
     prepare    for train: batches to learn from, the numbers that choose an epoch, what else the run is made of
     results    for evaluate: every split of the run's settings, predicted and scored
     predicted  for predict: one split of any data set of the task
+    outcomes   for audit: numbers of single queries, each called as one of MEASURES
 
 The folder is the registry. A task may import every folder of the stages, the stages themselves know none of them by name; what a
 run is told about its evaluation stands in stages/predictions/settings.py and is chosen by task in stages/params.py.
@@ -155,7 +156,12 @@ class Predicted:
 
 
 class Task(Protocol):
-    """The functions of a task's module. Each raises the errors of the folders it uses; all name their file and the way out."""
+    """The functions of a task's module. Each raises the errors of the folders it uses; all name their file and the way out.
+
+    MEASURES    names of all values that `outcomes` can have; which of them it has depends on the data
+    """
+
+    MEASURES: tuple[str, ...]
 
     def prepare(self, run: Run, inputs: Inputs, device: torch.device) -> Prepared:
         """What a training needs."""

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.method import Method
-from stages.auditing.outcomes import Outcomes, reached
+from stages.auditing.outcomes import REACHED, Outcomes, reached
 from stages.datasets.ground_truth import fractions
 from stages.datasets.samples import quality_report, read_samples, training_split
 from stages.datasets.schema import DatasetError, MomentSample
@@ -38,6 +38,7 @@ from stages.training.loop import TrainingError, Validate
 from stages.training.runs import VOCABULARY, RunRecord
 
 CLIP_RATE = 1.0  # of the time axis of examples: resampled clips are not spaced in time
+MEASURES = (*REACHED, "R5@0.5")
 
 log = logging.getLogger(__name__)
 

@@ -53,6 +53,7 @@ def test_a_moment_is_as_good_as_its_best_window_fits_any_true_one(tmp_path):
     assert found.ids == ["0", "1"]
     assert found.values["IoU"] == pytest.approx([100, 50])
     assert found.values["R1@0.7"].tolist() == [100, 0]
+    assert set(found.values) == set(moments.MEASURES)
 
 
 def test_a_proposal_among_the_first_five_counts_as_well(tmp_path):
@@ -61,6 +62,7 @@ def test_a_proposal_among_the_first_five_counts_as_well(tmp_path):
     found = weak_moments.outcomes(data, "iid", [row | {"pred_relevant_windows": [[10.0, 20.0, 1.0], [0.0, 10.0, 0.5]]}])
     assert found.values["R1@0.5"].tolist() == [0]
     assert found.values["R5@0.5"].tolist() == [100]
+    assert set(found.values) == set(weak_moments.MEASURES)
 
 
 def question(number, answer):
@@ -101,6 +103,7 @@ def test_what_was_looked_at_is_held_against_the_evidence(three):
     assert found.values["clip precision"].tolist() == [50] * 3  # clips 0 and 1 of 2 s each show it
     assert found.values["clip IoU"] == pytest.approx([100 / 3] * 3)
     assert found.values["object precision"].tolist() == [50] * 3
+    assert set(found.values) <= set(questions.MEASURES)
     assert "object precision" not in questions.outcomes(data, "iid", [answer(one, "cup") for one in samples]).values
 
 
@@ -118,6 +121,7 @@ def test_a_grounded_answer_needs_half_of_its_moment_inside_the_evidence(three):
     assert found.values["IoP"].tolist() == [50, 100, 0]
     assert found.values["IoU"] == pytest.approx([100 / 3, 100, 0])
     assert found.values["Acc&GQA"].tolist() == [100, 100, 0]
+    assert set(found.values) <= set(grounded_questions.MEASURES)
 
 
 def test_right_answers_are_counted_by_their_rank():

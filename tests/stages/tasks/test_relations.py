@@ -163,6 +163,7 @@ def test_outcomes_tell_of_every_true_relation_whether_it_is_found(work, results)
     assert isinstance(found, Outcomes)
     assert len(found.ids) == len(set(found.ids)) == sum(len(video.relations) for video in work.world.videos["iid"])
     assert np.mean(found.values["R@10"]) == pytest.approx(metrics(results)["iid.R@10"], abs=1e-5)
+    assert tuple(found.values) == relations.MEASURES
     groups = np.array([found.values[f"{group} R@5"] for group in ("head", "body", "tail")])
     np.testing.assert_array_equal(np.isfinite(groups).sum(axis=0), 1)
 

@@ -13,6 +13,7 @@ def test_every_method_has_a_task_with_settings():
         module = load_task(task)
         assert all(hasattr(module, function) for function in ("prepare", "results", "predicted", "outcomes"))
         assert task in EVALUATIONS
+        assert len(set(module.MEASURES)) == len(module.MEASURES) > 0
 
 
 def test_an_unknown_task_is_refused_with_those_there_are():
