@@ -6,22 +6,24 @@
     <one>_subset   the same on the questions of --subset
     qa             accuracy of the answers alone, without segments
 
-Questions without a segment leave the denominator, as in the references; corrected values count them as not grounded.
+As in the references, questions without a segment leave the denominator, and an answer is right if it equals the one that stands
+beside it in --qa. Corrected values count questions without a segment as not grounded, and take what is right from the labels of
+--questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, get_args
 
-from stages.metrics.answers import Answers, read_answers
+from stages.metrics.answers import Answers, disagreement, option_labels, read_answers
 from stages.metrics.contract import Request, Scored, each_profile
 from stages.metrics.frame_segments import Merge, Segment, around_the_largest, best_window, in_seconds, merged
 from stages.metrics.grounded_answers import Key, evidence_keys, faithfulness, per_question, scores
-from stages.metrics.records import InputError, NotApplicableError, is_number, read_json, read_object, shown
+from stages.metrics.records import InputError, NotApplicableError, Records, is_number, read_json, read_object, read_table, shown
 from stages.metrics.rounding import rounded
 
 DECIMALS = 1
@@ -37,10 +39,16 @@ Accuracy = Callable[["GroundedFiles", bool], dict[str, Any]]
 
 @dataclass
 class GroundedFiles:
-    """The files of a request, each read and checked when it is first needed."""
+    """The files of a request, each read and checked when it is first needed.
+
+    columns    that the table of questions must have
+    options    answers that a question offers: columns a0, a1, ... of the table
+    """
 
     files: Mapping[str, Path]
     strict: bool
+    columns: tuple[str, ...]
+    options: int
     warnings: list[str] = field(default_factory=list)
 
     def needed(self, role: str) -> Path:
@@ -71,6 +79,30 @@ class GroundedFiles:
         return read_answers(self.files["qa"]) if "qa" in self.files else None
 
     @cached_property
+    def questions(self) -> Records:
+        """The table of questions."""
+        return read_table(self.needed("questions"), self.columns)
+
+    def right_by_labels(self, keys: Collection[Key]) -> dict[Key, bool]:
+        """Whether each of these questions is answered with an option that its label calls right; all of them have answers.
+
+        Raises NotApplicableError where no labels are given, InputError for a question without one or one that --qa contradicts.
+        """
+        assert self.answers is not None
+        if "questions" not in self.files:
+            raise NotApplicableError("needs --questions, whose labels say which answers are right")
+        table = self.questions
+        columns = ["answer", *(f"a{number}" for number in range(self.options))]
+        if absent := [name for name in columns if name not in table.rows[0]]:
+            raise NotApplicableError(f"{table.path}: no column {', '.join(absent)}; labels say which answers are right")
+        rows = {f"{cells['video_id']}_{cells['qid']}": row for row, cells in enumerate(table.rows)}
+        if unknown := [key for key in keys if key not in rows]:
+            raise InputError(f"{table.path}: no question {unknown[0]}, whose answer is to be scored ({len(unknown)} such)")
+        labels = {key: option_labels(table, rows[key], self.options, by_index=False) for key in keys}
+        disagreement(self.answers, labels, corrected=True)
+        return {key: self.answers.values[key][0] in labels[key] for key in keys}
+
+    @cached_property
     def subset(self) -> set[Key]:
         """The questions that subset profiles score."""
         path = self.needed("subset")
@@ -94,13 +126,13 @@ class GroundedFiles:
         else:
             weights = _rows(self.needed("frame_weights"))
             fractions = {key: best_window(row) for key, row in weights.items()}
-        return {key: in_seconds(one, self.durations[key]) for key, one in fractions.items() if key in self.durations}
+        return {key: in_seconds(span, self.durations[key]) for key, span in fractions.items() if key in self.durations}
 
     @cached_property
     def weighted(self) -> dict[Key, tuple[list[float], list[float]]]:
         """Weights and times of the frames, of questions with evidence."""
         weights, times = _rows(self.needed("frame_weights")), _rows(self.needed("frame2time"))
-        found = {}
+        weighted = {}
         for key, row in weights.items():
             if key not in self.durations:
                 continue
@@ -108,14 +140,13 @@ class GroundedFiles:
             if len(times.get(video, ())) != len(row):
                 known = f"{len(times[video])} times" if video in times else "no entry"
                 raise InputError(f"{self.files['frame2time']}: video {video}: {known}; question {key} has {len(row)} weights")
-            found[key] = (row, times[video])
-        return found
+            weighted[key] = (row, times[video])
+        return weighted
 
     def segments(self, profile: str) -> dict[Key, Segment]:
         """The segments that a profile scores."""
         if profile in ("post_hoc", "pre_hoc"):
-            found: dict[Key, Segment] = getattr(self, profile)
-            return found
+            return self.post_hoc if profile == "post_hoc" else self.pre_hoc
         how: Merge = profile.removeprefix("merge_")  # type: ignore[assignment]
         both = [key for key in self.durations if key in self.pre_hoc and key in self.post_hoc]
         return {key: merged(self.pre_hoc[key], self.post_hoc[key], how) for key in both}
@@ -128,8 +159,8 @@ class GroundedFiles:
             kept &= self.subset
         if corrected:
             segments = {**dict.fromkeys(kept, NOWHERE), **segments}
-        segments = {key: one for key, one in segments.items() if key in kept}
-        right = self._right(segments)
+        segments = {key: segment for key, segment in segments.items() if key in kept}
+        right = self._right(segments, corrected)
         if not segments:
             raise NotApplicableError("no question of the evidence file has a segment")
         if (without := len(kept) - len(segments)) > 0:
@@ -139,7 +170,7 @@ class GroundedFiles:
         ratio = faithfulness(numbers)
         return values if ratio is None else {**values, "FR": {"unrounded": ratio}}
 
-    def _right(self, segments: dict[Key, Segment]) -> dict[Key, bool] | None:
+    def _right(self, segments: dict[Key, Segment], corrected: bool) -> dict[Key, bool] | None:
         """Whether each question with a segment is answered rightly; without an answer its segment is dropped, or an error."""
         if self.answers is None:
             return None
@@ -152,7 +183,7 @@ class GroundedFiles:
             del segments[key]
         if missing:
             self._warn(f"{self.answers.path}: no answer to {missing[0]}; left out ({len(missing)} such questions)")
-        return {key: self.answers.right(key) for key in segments}
+        return self.right_by_labels(segments) if corrected else {key: self.answers.right(key) for key in segments}
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -162,11 +193,13 @@ class GroundedFiles:
 NOWHERE = (-2.0, -1.0)  # a segment that touches no evidence
 
 
-def scorer(accuracy: Accuracy, default: tuple[str, ...]) -> Callable[[Request], Scored]:
-    """The `score` of a benchmark with its own accuracies under `qa`."""
+def scorer(
+    accuracy: Accuracy, default: tuple[str, ...], *, columns: tuple[str, ...], options: int
+) -> Callable[[Request], Scored]:
+    """The `score` of a benchmark with its own accuracies under `qa`; `columns` and `options` as in GroundedFiles."""
 
     def score(request: Request) -> Scored:
-        files = GroundedFiles(request.files, request.strict)
+        files = GroundedFiles(request.files, request.strict, columns, options)
         scored = Scored(warnings=files.warnings)
         names = tuple(name for name in default if not name.endswith("_subset") or "subset" in request.files)
 
@@ -174,7 +207,7 @@ def scorer(accuracy: Accuracy, default: tuple[str, ...]) -> Callable[[Request], 
             return accuracy(files, corrected) if profile == "qa" else files.grounding(profile, corrected)
 
         each_profile(request, names, scored, values)
-        counts = [found.get("n_questions", found.get("n_scored", 0)) for found in scored.profiles.values()]
+        counts = [part.get("n_questions", part.get("n_scored", 0)) for part in scored.profiles.values()]
         scored.n_scored = max(counts)
         scored.n_skipped = max(len(files.durations) - scored.n_scored, 0)
         return scored

@@ -27,21 +27,23 @@ def score(request: Request) -> Scored:
     answers = read_answers(request.files["predictions"])
     keys = [f"{cells['video_id']}_{cells['type']}" for cells in questions.rows]
     kept, skipped, warnings = asked(answers, keys, strict=request.strict, exact=False)
+    if request.corrected:
+        warnings.append(f"{questions.path}: has no labels, so corrected values believe the answers of {answers.path}, too")
     scored = Scored(n_scored=len(kept), n_skipped=skipped, warnings=warnings)
 
     def values(_profile: str, corrected: bool) -> dict[str, Any]:
-        found = counts(answers, kept)
-        return reported(percentages(found, questions.path, corrected=corrected) | overall(found, corrected), counts=found)
+        by_type = counts(answers, kept)
+        return reported(percentages(by_type, questions.path, corrected=corrected) | overall(by_type, corrected), counts=by_type)
 
     each_profile(request, BENCHMARK.default, scored, values)
     return scored
 
 
-def overall(found: Counts, corrected: bool) -> dict[str, float | None]:
+def overall(by_type: Counts, corrected: bool) -> dict[str, float | None]:
     """Acc over description, explanation and both joint ones."""
-    right = sum(found[name][0] for name in ("Des", "Exp", "Pred", "CF"))
-    described = found["Des" if corrected else "Pred-A"][1]
-    total = described + sum(found[name][1] for name in ("Exp", "Pred-A", "CF-A"))
+    right = sum(by_type[name][0] for name in ("Des", "Exp", "Pred", "CF"))
+    described = by_type["Des" if corrected else "Pred-A"][1]
+    total = described + sum(by_type[name][1] for name in ("Exp", "Pred-A", "CF-A"))
     return {"Acc": 100 * right / total if total else None}
 
 
@@ -51,8 +53,8 @@ def counts(answers: Answers, keys: Sequence[str]) -> Counts:
     Raises NotApplicableError for an answer whose reason is not in the file.
     """
     pairs = [key.rpartition("_") for key in keys]
-    found = count((kind, answers.right(key)) for key, (_, _, kind) in zip(keys, pairs, strict=True))
-    out: Counts = {name: found.get(kind, [0, 0]) for kind, name in NAMES.items()}
+    by_kind = count((kind, answers.right(key)) for key, (_, _, kind) in zip(keys, pairs, strict=True))
+    out: Counts = {name: by_kind.get(kind, [0, 0]) for kind, name in NAMES.items()}
     for name, (answer, reason) in JOINT.items():
         hits = 0
         for video, _, kind in pairs:

@@ -11,7 +11,7 @@ from typing import Any
 from stages.metrics.answers import asked, disagreement, next_qa_counts, option_labels, percentages, reported
 from stages.metrics.contract import Benchmark
 from stages.metrics.grounded_files import FILES, OPTIONAL, PROFILES, GroundedFiles, scorer
-from stages.metrics.records import NotApplicableError, read_table
+from stages.metrics.records import NotApplicableError
 
 OPTIONS = 5
 COLUMNS = ("video_id", "qid", "type", "answer", *(f"a{number}" for number in range(OPTIONS)))
@@ -21,13 +21,13 @@ def accuracy(files: GroundedFiles, corrected: bool) -> dict[str, Any]:
     """Accuracy by question type; groups without a question are left out, as in the reference."""
     if files.answers is None:
         raise NotApplicableError("needs --qa")
-    questions = read_table(files.needed("questions"), COLUMNS)
+    questions = files.questions
     keys = {row: f"{cells['video_id']}_{cells['qid']}" for row, cells in enumerate(questions.rows)}
     keys = {row: key for row, key in keys.items() if key in files.durations}
     kept, _, _ = asked(files.answers, list(keys.values()), strict=files.strict, exact=False)
     rows = [(row, key) for row, key in keys.items() if key in files.answers.values]
     labels = {key: option_labels(questions, row, OPTIONS, by_index=False) for row, key in rows}
-    files.warnings += [one for one in disagreement(files.answers, labels, corrected=corrected) if one not in files.warnings]
+    files.warnings += [text for text in disagreement(files.answers, labels, corrected=corrected) if text not in files.warnings]
     kinds = [
         (questions.rows[row]["type"], files.answers.values[key][0] in labels[key] if corrected else files.answers.right(key))
         for row, key in rows
@@ -37,5 +37,10 @@ def accuracy(files: GroundedFiles, corrected: bool) -> dict[str, Any]:
 
 
 BENCHMARK = Benchmark(
-    title="NExT-GQA", files=FILES, optional=OPTIONAL, profiles=PROFILES, default=PROFILES, score=scorer(accuracy, PROFILES)
+    title="NExT-GQA",
+    files=FILES,
+    optional=OPTIONAL,
+    profiles=PROFILES,
+    default=PROFILES,
+    score=scorer(accuracy, PROFILES, columns=COLUMNS, options=OPTIONS),
 )

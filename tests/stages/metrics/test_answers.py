@@ -161,6 +161,7 @@ def test_the_summary_counts_predictions_for_descriptions_and_corrected_descripti
     _, out = run(tmp_path, "causal_vidqa", vidqa_answers(), questions, "--corrected")
     assert out["profiles"]["qa"]["rounded"]["Acc"] == 87.5
     assert out["corrected"]["qa"]["rounded"]["Acc"] == 100.0
+    assert "has no labels, so corrected values believe the answers of" in " ".join(out["warnings"])
 
 
 def test_a_missing_reason_is_named(tmp_path, capsys):

@@ -165,3 +165,68 @@ def test_star_question_of_an_unknown_category_is_named(run):
     code, _, message = run(benchmark="star", ground_truth=EVIDENCE, questions="video_id,qid\nv1,Else_T1_0\n", qa=QA)
     assert code == 2
     assert 'category "Else" is none of Interaction' in message
+
+
+def test_corrected_values_do_not_believe_the_answers_of_the_file_under_any_profile(run):
+    copied = {key: {"prediction": entry["prediction"], "answer": entry["prediction"]} for key, entry in QA.items()}
+    files = {"ground_truth": EVIDENCE, "questions": QUESTIONS, "qa": copied, "segments_seconds": SECONDS}
+    code, out, _ = run("--profile", "post_hoc", **files)
+    assert (code, out["profiles"]["post_hoc"]["rounded"]["Acc&VQA"]) == (0, 100.0)  # as the references have it
+    for profile in ("post_hoc", "qa"):
+        code, _, message = run("--corrected", "--profile", profile, **files)
+        assert code == 2
+        assert "id v1_1: answer: 0, but the label is 1; corrected values need the answers of the labels (1 such)" in message
+
+
+def test_corrected_values_accept_every_option_that_reads_like_the_answer(run):
+    twice = QUESTIONS.replace("v1,1,TP,why,b,a,b,c,d,e", "v1,1,TP,why,b,b,b,c,d,e")
+    files = {"ground_truth": EVIDENCE, "questions": twice, "qa": QA, "segments_seconds": SECONDS}
+    _, out, _ = run("--corrected", "--profile", "post_hoc", "qa", **files)
+    assert out["profiles"]["post_hoc"]["rounded"]["Acc&VQA"] == 66.7
+    assert out["corrected"]["post_hoc"]["rounded"]["Acc&VQA"] == out["corrected"]["qa"]["rounded"]["Acc"] == 100.0
+
+
+def test_corrected_values_of_answers_need_the_labels(run):
+    files = {"ground_truth": EVIDENCE, "qa": QA, "segments_seconds": SECONDS}
+    code, out, _ = run("--corrected", **files)
+    assert (code, out["corrected"]) == (0, {})
+    assert "corrected post_hoc not scored: needs --questions, whose labels say which answers are right" in " ".join(
+        out["warnings"]
+    )
+    assert run("--corrected", "--profile", "post_hoc", **files)[0] == 2
+    assert (
+        run("--corrected", "--profile", "post_hoc", **{name: files[name] for name in ("ground_truth", "segments_seconds")})[0]
+        == 0
+    )
+    known = "\n".join(line for line in QUESTIONS.splitlines() if not line.startswith("v2"))
+    code, _, message = run("--corrected", "--profile", "post_hoc", questions=known, **files)
+    assert code == 2
+    assert "no question v2_0, whose answer is to be scored (1 such)" in message
+
+
+STAR = {
+    "V": {
+        "duration": 9,
+        "location": {f"{name}_T1_0": [[0, 5]] for name in ("Interaction", "Sequence", "Prediction", "Feasibility")},
+    }
+}
+STAR_LABELLED = "video_id,qid,type,answer,a0,a1,a2,a3\n" + "".join(f"V,{qid},T1,c,a,b,c,d\n" for qid in STAR["V"]["location"])
+
+
+def test_corrected_star_values_take_the_labels_and_need_their_columns(run):
+    segments = {f"V_{qid}": [0, 5] for qid in STAR["V"]["location"]}
+    files = {"ground_truth": STAR, "segments_seconds": segments}
+    right = {key: {"prediction": 2, "answer": 2} for key in segments}
+    _, out, _ = run("--corrected", benchmark="star", questions=STAR_LABELLED, qa=right, **files)
+    assert out["corrected"]["qa"]["rounded"]["Mean"] == out["corrected"]["post_hoc"]["rounded"]["Acc&GQA"] == 100.0
+    wrong = {**right, "V_Sequence_T1_0": {"prediction": 1, "answer": 1}}
+    for profile in ("post_hoc", "qa"):
+        assert run("--profile", profile, benchmark="star", questions=STAR_LABELLED, qa=wrong, **files)[0] == 0
+        code, _, message = run("--corrected", "--profile", profile, benchmark="star", questions=STAR_LABELLED, qa=wrong, **files)
+        assert code == 2
+        assert "id V_Sequence_T1_0: answer: 1, but the label is 2" in message
+    bare = "video_id,qid,type\n" + "".join(f"V,{qid},T1\n" for qid in STAR["V"]["location"])
+    _, out, _ = run("--corrected", benchmark="star", questions=bare, qa=right, **files)
+    assert (list(out["profiles"]), out["corrected"]) == (["post_hoc", "qa"], {})
+    assert "corrected qa not scored" in " ".join(out["warnings"])
+    assert "no column answer, a0, a1, a2, a3" in " ".join(out["warnings"])
