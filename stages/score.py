@@ -44,26 +44,42 @@ ROLES = {
 def build(benchmark: str, request: Request) -> dict[str, Any]:
     """The output object of one scoring.
 
-    Raises InputError (IdsDifferError) as the benchmark does, LookupError for an unknown benchmark or profile.
+    Raises InputError (IdsDifferError) as the benchmark does, LookupError for an unknown benchmark or profile, and for an option that
+    means nothing to the benchmark.
     """
-    found = load_benchmark(benchmark)
-    if unknown := [name for name in request.profiles or () if name not in found.profiles]:
-        raise LookupError(f"{benchmark} has no profile {', '.join(unknown)}; it has {', '.join(found.profiles)}")
-    scored: Scored = found.score(request)
+    chosen = load_benchmark(benchmark)
+    if unknown := [name for name in request.profiles or () if name not in chosen.profiles]:
+        raise LookupError(f"{benchmark} has no profile {', '.join(unknown)}; it has {', '.join(chosen.profiles)}")
+    _check_options(benchmark, request)
+    scored: Scored = chosen.score(request)
     out = {"benchmark": benchmark, **asdict(scored)}
     if scored.corrected is None:
         del out["corrected"]
     return out
 
 
-def _roles(found: Benchmark, given: dict[str, Path | None]) -> dict[str, Path]:
+def _check_options(benchmark: str, request: Request) -> None:
+    """LookupError for an option that the benchmark would ignore."""
+    given = {
+        "ids": ("--ids intersection", not request.strict),
+        "num_proposals": ("--num-proposals", request.num_proposals is not None),
+    }
+    for name, (option, is_given) in given.items():
+        if is_given and name not in load_benchmark(benchmark).options:
+            users = [other for other in benchmark_names() if name in load_benchmark(other).options]
+            does = "does" if len(users) == 1 else "do"
+            raise LookupError(f"{benchmark} does not use {option}; {', '.join(users)} {does}: leave it out")
+
+
+def _roles(benchmark: Benchmark, given: dict[str, Path | None]) -> dict[str, Path]:
     """The files of a benchmark; LookupError if one is missing or has no use."""
     option = {role: "--" + role.replace("_", "-") for role in ROLES}
-    if missing := [option[role] for role in found.files if given[role] is None]:
-        raise LookupError(f"{', '.join(missing)} missing; this benchmark needs {', '.join(option[role] for role in found.files)}")
+    if missing := [option[role] for role in benchmark.files if given[role] is None]:
+        needed = ", ".join(option[role] for role in benchmark.files)
+        raise LookupError(f"{', '.join(missing)} missing; this benchmark needs {needed}")
     files = {role: path for role, path in given.items() if path is not None}
-    if foreign := [option[role] for role in files if role not in (*found.files, *found.optional)]:
-        known = ", ".join(option[role] for role in (*found.files, *found.optional))
+    if foreign := [option[role] for role in files if role not in (*benchmark.files, *benchmark.optional)]:
+        known = ", ".join(option[role] for role in (*benchmark.files, *benchmark.optional))
         raise LookupError(f"{', '.join(foreign)} has no meaning for this benchmark; it takes {known}")
     return files
 
@@ -86,7 +102,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(benchmark_names()))
     for role, meaning in ROLES.items():
         parser.add_argument("--" + role.replace("_", "-"), type=Path, metavar="FILE", help=meaning)
-    parser.add_argument("--num-proposals", type=int, metavar="K", help="proposals per query, to be checked against the file")
+    parser.add_argument(
+        "--num-proposals", type=int, metavar="K", help="proposals per query, to be checked against the file (ccr_localisation)"
+    )
     parser.add_argument(
         "--profile",
         action="append",
@@ -95,7 +113,10 @@ def main(argv: list[str] | None = None) -> int:
         help="only these profiles; each must apply (default: all that apply)",
     )
     parser.add_argument(
-        "--ids", choices=("strict", "intersection"), default="strict", help="equal ids on both sides, or what they share"
+        "--ids",
+        choices=("strict", "intersection"),
+        default="strict",
+        help="equal ids on both sides, or what they share (not vidvrd, vidor: a video without predictions counts as empty)",
     )
     parser.add_argument("--corrected", action="store_true", help="add the values without the quirks of the references")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the JSON goes")

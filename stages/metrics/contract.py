@@ -38,11 +38,19 @@ class Scored:
 
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
-    """files and optional: roles of the input files; profiles: all there are; default: those that are tried when none is named."""
+    """What a benchmark takes, and how it scores.
+
+    files       roles of the files that it needs
+    optional    roles of files that it can do without
+    options     which of `ids` (intersection) and `num_proposals` of a Request mean anything to it
+    profiles    all there are
+    default     those that are tried when none is named
+    """
 
     title: str
     files: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    options: tuple[str, ...] = ("ids",)
     profiles: tuple[str, ...]
     default: tuple[str, ...]
     score: Callable[[Request], Scored]
@@ -60,9 +68,9 @@ def load_benchmark(name: str) -> Benchmark:
     """
     if name not in benchmark_names():
         raise LookupError(f"no benchmark {name!r}: stages/metrics/benchmarks/ has {', '.join(benchmark_names())}")
-    found = importlib.import_module(f"stages.metrics.benchmarks.{name}").BENCHMARK
-    assert isinstance(found, Benchmark)
-    return found
+    benchmark = importlib.import_module(f"stages.metrics.benchmarks.{name}").BENCHMARK
+    assert isinstance(benchmark, Benchmark)
+    return benchmark
 
 
 def each_profile(

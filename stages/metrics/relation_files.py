@@ -118,6 +118,7 @@ def benchmark(title: str) -> Benchmark:
         title=title,
         files=("predictions", "ground_truth"),
         optional=("train_triplets",),
+        options=(),
         profiles=PROFILES,
         default=PROFILES,
         score=score,

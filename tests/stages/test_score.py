@@ -245,8 +245,21 @@ def test_options_are_checked_against_the_benchmark(tmp_path, capsys):
     assert "--qa has no meaning for this benchmark" in capsys.readouterr().err
 
 
+def test_an_option_that_a_benchmark_does_not_use_is_refused_with_those_that_do(tmp_path, capsys):
+    assert run(tmp_path, PREDICTIONS, TRUTH, "--num-proposals", "8")[0] == 2
+    assert "charades_sta does not use --num-proposals; ccr_localisation does: leave it out" in capsys.readouterr().err
+    assert run(tmp_path, PREDICTIONS, TRUTH, "--ids", "intersection", benchmark="vidvrd")[0] == 2
+    said = capsys.readouterr().err
+    assert "vidvrd does not use --ids intersection; activitynet, activitynet_rf, causal_vidqa, " in said
+    assert "vidor" not in said
+    relation = {"triplet": ["a", "b", "c"], "duration": [0, 1], "sub_traj": [[0, 0, 9, 9]], "obj_traj": [[0, 0, 9, 9]]}
+    files = json.dumps({"results": {"v": [{**relation, "score": 1}]}}), json.dumps({"v": [relation]})
+    assert run(tmp_path, *files, "--ids", "strict", benchmark="vidvrd")[0] == 0  # what holds without it
+
+
 def test_every_benchmark_of_the_folder_says_what_it_takes():
     for name in benchmark_names():
-        found = load_benchmark(name)
-        assert set(found.default) <= set(found.profiles)
-        assert set(found.files) | set(found.optional) <= set(score.ROLES)
+        benchmark = load_benchmark(name)
+        assert set(benchmark.default) <= set(benchmark.profiles)
+        assert set(benchmark.files) | set(benchmark.optional) <= set(score.ROLES)
+        assert set(benchmark.options) <= {"ids", "num_proposals"}

@@ -117,6 +117,7 @@ def _truth(labels: Records) -> NDArray[np.float64]:
 BENCHMARK = Benchmark(
     title="Weakly supervised localisation (CPL, CCR)",
     files=("predictions", "ground_truth"),
+    options=("ids", "num_proposals"),
     profiles=PROFILES,
     default=PROFILES,
     score=score,
