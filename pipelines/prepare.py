@@ -21,7 +21,13 @@ def prepare(datasets: list[str], commit: str | None = None, share: bool = False)
         datasets: Entries of `datasets`, e.g. ["planted"].
         commit: Git commit at which to work; it is checked out in the workspace first. None: the code as it is there.
         share: Take finished stages from the default DVC remote and give it those that ran here, for several machines.
+
+    Raises ValueError without data sets.
     """
+    if not datasets:
+        raise ValueError(
+            """datasets: empty, so there is nothing to do; name entries of `datasets`, as in -p datasets='["planted"]'"""
+        )
     stores = [f"consolidate@{dataset}" for dataset in datasets]
     at_commit(commit)
     with Workspace.open(share=share) as workspace:
