@@ -44,8 +44,8 @@ ROLES = {
 def build(benchmark: str, request: Request) -> dict[str, Any]:
     """The output object of one scoring.
 
-    Raises InputError (IdsDifferError) as the benchmark does, LookupError for an unknown benchmark or profile, and for an option that
-    means nothing to the benchmark.
+    Raises InputError (IdsDifferError) as the benchmark does, LookupError for an unknown benchmark or profile, or for an option
+    that the benchmark would ignore.
     """
     chosen = load_benchmark(benchmark)
     if unknown := [name for name in request.profiles or () if name not in chosen.profiles]:
