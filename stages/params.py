@@ -31,9 +31,8 @@ from stages.worlds.relation_settings import PlantedRelations
 from stages.worlds.settings import Planted, Questions, Rehearsal
 
 __all__ = [
-    "DEFAULT_FILE", "Dataset", "Params", "ParamsError", "Run", "RunConfounders", "RunFeatures", "World", "entry_names",
-    "load_params", "lookup", "parse", "run_alone", "world_alone",
-    "world_value",
+    "DEFAULT_FILE", "Dataset", "Params", "ParamsError", "Run", "RunConfounders", "RunFeatures", "World",
+    "load_params", "lookup", "parse", "run_alone", "world_alone", "world_value",
 ]  # fmt: skip
 
 DEFAULT_FILE = Path("params.yaml")
@@ -263,17 +262,6 @@ class _Plain(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
-
-
-def entry_names(section: str, path: Path = DEFAULT_FILE) -> list[str]:
-    """Names of a section's entries, without checking their contents.
-
-    Raises ParamsError if the file or the section is missing.
-    """
-    raw = _read_yaml(path)
-    if not isinstance(raw.get(section), dict):
-        raise ParamsError(f"{path}: no section {section!r}; sections: {', '.join(raw)}")
-    return sorted(raw[section])
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -24,7 +24,8 @@ class Split:
     """Which clip belongs to which part.
 
     causal, environment (B, T)                 0 or 1 with the gradient of y; both 0 on padding
-    causal_score, environment_score (B, T)     s_c, s_e: each sums to 1 over the real clips
+    causal_score, environment_score (B, T)     s_c, s_e: each sums to 1 over the real clips; nothing but the comparison with the
+                                               reference's stored values reads s_e
     """
 
     causal: Tensor

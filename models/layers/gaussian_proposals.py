@@ -35,6 +35,8 @@ class Reading:
     words (B, L + 1, D)                              start and words, projected, without positions
     center, width (B, P)                             of the proposals, 0..1
     memory (B, L + 1, D), states (B, N + 1, D)       encoded words; encoded frames and, last, the prediction token
+
+    Nothing but the comparison with the reference's stored values reads `memory` and `states`.
     """
 
     frames: Tensor

@@ -120,13 +120,6 @@ def best_window(weights: Tensor, sizes: Sequence[int]) -> Tensor:
 
 
 @torch.no_grad()
-def window_frames(window: Tensor, length: int) -> Tensor:
-    """window (B, 2) -> (B, length) bool: the frames from start to end, both included."""
-    place = torch.arange(length, device=window.device)
-    return (place >= window[:, :1]) & (place <= window[:, 1:])
-
-
-@torch.no_grad()
 def best_run(weights: Tensor, mask: Tensor, threshold: float) -> Tensor:
     """weights, mask (B, T) -> (B, 2) int64: first and last frame of the unbroken run around the first largest weight.
 

@@ -110,16 +110,18 @@ class Side:
     """One branch under `side_heads`: total effect a, difference d, query head t, assumed z, logits each; the loss and its parts.
 
     a, d (B, C, L, V), t, z (B, 1, L, V);  loss = kl + nll_query + nll_total (B, C), kl scalar
+
+    The method reads `difference` and `loss`; nothing but the comparison with the reference's stored values reads the others.
     """
 
-    total: Tensor
     difference: Tensor
+    loss: Tensor
+    total: Tensor
     query: Tensor
     assumed: Tensor
     kl: Tensor
     nll_query: Tensor
     nll_total: Tensor
-    loss: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,17 +112,21 @@ class Output:
     """What was said, and why.
 
     logits (B, M) or (B, A + 1)
-    frames (B, F, D), frame_attention (B, F, L), by_frame: selection (B, K, F)
-    object_attention (B K, O, L), by_object: selection (B K, J, O)
-    joined (B, K, D), memory (B, K + L, D), queries (B, M or 1, D)     after each stack of the reasoning
+    by_frame (B, K, F), by_object (B K, J, O)                              which frames and objects were chosen
+
+    Nothing but the comparison with the reference's stored values reads the others:
+
+    frames (B, F, D)
+    frame_attention (B, F, L), object_attention (B K, O, L)
+    joined (B, K, D), memory (B, K + L, D), queries (B, M or 1, D)         after each stack of the reasoning
     """
 
     logits: Tensor
+    by_frame: Selection
+    by_object: Selection
     frames: Tensor
     frame_attention: Tensor
-    by_frame: Selection
     object_attention: Tensor
-    by_object: Selection
     joined: Tensor
     memory: Tensor
     queries: Tensor

@@ -30,7 +30,6 @@ class MiniBatchClusters:
     centres: Floats
     means: Floats
     labels: NDArray[np.int64]
-    inertia: float
 
 
 def clusters(rows: Floats, *, k: int, seed: int, initialisations: int = INITIALISATIONS) -> MiniBatchClusters:
@@ -53,5 +52,4 @@ def clusters(rows: Floats, *, k: int, seed: int, initialisations: int = INITIALI
         centres=centres.reshape(shape),
         means=means.reshape(shape),
         labels=fitted.labels_.astype(np.int64),
-        inertia=float(fitted.inertia_),
     )

@@ -29,11 +29,6 @@ class Concepts:
     predicate: np.ndarray
     object: np.ndarray
 
-    @property
-    def stacked(self) -> np.ndarray:
-        """(S + A + P + O, d)."""
-        return np.concatenate([self.scene, self.actor, self.predicate, self.object])
-
 
 class Views:
     """Concept vectors and lifts of every view of one world; clip features of its videos."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.backbones.answers import AnswerPass
 from models.backbones.tempclip import Roberta
 from models.batch import GroundedQuestions
-from models.layers.grounding_head import best_window, window_frames
+from models.layers.grounding_head import best_window
 from models.methods.cra import RELEASED_STEPS, WINDOWS, Config, Draws, Model
 from models.reference_keys import cra as keys
 from tests.parity import Case, Comparison
@@ -155,6 +155,12 @@ def spans(key: Tensor, prefix: str = "") -> dict[str, Tensor]:
     ends = window / RELEASED_STEPS
     exact = {"max_indices": window, "start": ends[:, 0], "end": ends[:, 1], "frame_mask": window_frames(window, key.shape[1])}
     return {prefix + name: value for name, value in exact.items()}
+
+
+def window_frames(window: Tensor, length: int) -> Tensor:
+    """window (B, 2) -> (B, length) bool: the frames from start to end, both included."""
+    place = torch.arange(length)
+    return (place >= window[:, :1]) & (place <= window[:, 1:])
 
 
 def evaluate(case: Case, check: Comparison) -> None:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from models.causal.back_door import GraphBackDoor
-from models.layers.grounding_head import GaussianSmoothing, GroundingHead, best_window, window_frames
+from models.layers.grounding_head import GaussianSmoothing, GroundingHead, best_window
 from models.reference_keys import cra as keys
 from tests.parity import Case, Comparison
-from tests.parity_cases.cra_network import each, near
+from tests.parity_cases.cra_network import each, near, window_frames
 
 TIED = 1e-6  # window sums that differ by less are equal up to rounding
 INSIDE = "network.interventions."

@@ -14,7 +14,6 @@ from models.layers.grounding_head import (
     best_window,
     first_largest,
     run_span,
-    window_frames,
 )
 
 
@@ -43,10 +42,6 @@ def test_best_window_of_a_batch_is_that_of_the_loop(rows):
 
 def test_first_largest_is_the_first_among_equals():
     assert first_largest(torch.tensor([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])).tolist() == [1, 0]
-
-
-def test_window_has_one_frame_more_than_its_size():
-    assert window_frames(torch.tensor([[1, 3]]), 5).tolist() == [[False, True, True, True, False]]
 
 
 def test_run_stops_at_light_frames_and_at_padding():
