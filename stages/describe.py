@@ -7,7 +7,7 @@ prints  shapes, types, units, source, revision, digests; nothing is computed fro
     python -m stages.describe data/features/planted/clip.zarr
     python -m stages.describe data/runs/causalvtg-planted data/dictionaries/planted-video.npz
 
-exit code   0: described.  1: not an artefact of this project, or an incomplete or damaged one; the message says why.
+exit code   0: described.  2: not an artefact of this project, or an incomplete or damaged one; the message says why.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def main(argv: list[str] | None = None) -> int:
             print(("\n" if number else "") + describe(path, verify=args.verify))
         except (DescribeError, StoreError, OSError) as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
-            code = 1
+            code = 2
     return code
 
 

@@ -14,6 +14,8 @@ Bare metric names are corrected values; with "vtg.", "vtg_by_record.", "ratsg." 
 published scorer prints. A split without labels is predicted, not scored. Runs that learn without times have R@1 and R@5 instead,
 with and without vote, and proposals with their reconstruction losses as predictions.
 
+exit    0 evaluated    2 a file or an entry that does not fit
+
 for example
   python -m stages.evaluate --name causalvtg-planted --run data/runs/causalvtg-planted --samples data/samples/planted \
       --features data/features/planted --results data/results/causalvtg-planted --page data/pages/demo/causalvtg-planted.json
@@ -43,10 +45,15 @@ from stages.predictions.inference import PredictionError
 from stages.predictions.pages import query_numbers, read_history, table
 from stages.predictions.submission import write_beside, write_json, write_jsonl
 from stages.tasks.task import Data, Finished, Split, Task, load_task
+from stages.training.devices import DEVICES, device_of
+from stages.training.loop import TrainingError
 from stages.training.runs import HISTORY, WEIGHTS, RunError, RunRecord, load_run
 from stages.training.tokenising import EncoderError
 
-log = logging.getLogger("stages.evaluate")
+KNOWN_ERRORS = (
+    ParamsError, VocabularyError, RunError, DatasetError, StoreError, PredictionError, InputError, EncoderError, TrainingError,
+    LookupError, OSError,
+)  # fmt: skip
 
 
 def metrics_of(splits: Sequence[Split], digest: str, primary: Sequence[str]) -> dict[str, Any]:
@@ -167,16 +174,17 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--results", type=Path, required=True, metavar="DIR")
     parser.add_argument("--page", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE, metavar="FILE")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
         entry = lookup(load_params(args.params).runs, args.name, "runs")
         torch.set_num_threads(entry.train.threads)
-        cuda = args.device == "cuda" or (args.device == "auto" and torch.cuda.is_available())
-        device = torch.device("cuda" if cuda else "cpu")
+        device = device_of(args.device)
         model, record = load_run(args.run, parse)
+        if (wanted := load_method(entry.method).Model.TASK) != model.TASK:
+            raise ParamsError(f"{args.params}: runs.{args.name} is of the task {wanted}, but {args.run} of {model.TASK}")
         finished = Finished(
             model=model.to(device), record=record, folder=args.run, device=device, budget_bytes=entry.train.budget_bytes
         )
@@ -190,19 +198,8 @@ def main(argv: list[str] | None = None) -> int:
         page = page_of(args.name, record, splits, entry.evaluate, args.run, provenance)
         page |= {"quality": quality, "outcomes": outcomes_of(task, data, splits)}
         write(args.results, args.page, splits, metrics_of(splits, digest, entry.evaluate.primary), page, args.run / HISTORY)
-    except (
-        ParamsError,
-        VocabularyError,
-        RunError,
-        DatasetError,
-        StoreError,
-        PredictionError,
-        InputError,
-        EncoderError,
-        LookupError,
-        OSError,
-    ) as error:
-        print(f"stages.evaluate: {error}", file=sys.stderr)
+    except KNOWN_ERRORS as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     return 0
 

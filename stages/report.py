@@ -5,6 +5,8 @@ reads   data/pages/<report>/<run>.json             what evaluation says about ea
 writes  data/reports/<report>/index.html           tables, curves, timelines, audits, runs side by side, data quality; opens from
                                                    disk, asks the network nothing
 
+exit    0 written    2 an entry, or a page file, that is missing or left over
+
 Example:  python -m stages.report --name demo --pages data/pages/demo --out data/reports/demo
 """
 
@@ -64,8 +66,8 @@ def main(argv: list[str] | None = None) -> int:
         if not pages and not audits:
             raise ReportError(f"{args.pages}: params.yaml has neither a run nor an audit with report: {args.name}; name one")
     except (ParamsError, ReportError, OSError) as error:
-        print(f"stages.report: {error}", file=sys.stderr)
-        return 1
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
     print(write_page(report, pages, args.out, audits))
     return 0
 

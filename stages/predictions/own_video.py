@@ -43,9 +43,20 @@ def read_video(
 ) -> OwnVideo:
     """The files of one video, in the order in which the run fuses its features; the duration is that of the clips unless given.
 
-    Raises PredictionError for a file that is no feature file, or if the channels of all files do not add up to `width`.
+    Raises PredictionError as read_clips does.
     """
-    parts = [normalised(read_rows(file)) for file in files]
+    clips = read_clips(files, width=width, normalise=True)
+    seconds = len(clips) / fps if duration is None else duration
+    return OwnVideo(name=name or files[0].stem, clips=clips, fps=fps, duration=seconds)
+
+
+def read_clips(files: Sequence[Path], *, width: int, normalise: bool) -> Rows:
+    """(T, width) of the files of one video side by side, each file's rows divided by their norms or as they are.
+
+    Raises PredictionError for a file that is no feature file, if the channels of all files do not add up to `width`, or if files
+    differ in length.
+    """
+    parts = [normalised(rows) if normalise else rows for rows in map(read_rows, files)]
     if (found := sum(part.shape[1] for part in parts)) != width:
         shown = ", ".join(f"{file} has {part.shape[1]}" for file, part in zip(files, parts, strict=True))
         raise PredictionError(
@@ -54,18 +65,16 @@ def read_video(
     shortest = min(map(len, parts))
     if max(map(len, parts)) - shortest > max(2, shortest // 10):
         shown = ", ".join(f"{file} has {len(part)}" for file, part in zip(files, parts, strict=True))
-        raise PredictionError(f"{shown} clips: these are not features of one video at {fps:g} clips per second")
-    clips = np.concatenate([part[:shortest] for part in parts], axis=1)
-    seconds = len(clips) / fps if duration is None else duration
-    return OwnVideo(name=name or files[0].stem, clips=clips, fps=fps, duration=seconds)
+        raise PredictionError(f"{shown} clips: these are not features of one video, clip by clip")
+    return np.concatenate([part[:shortest] for part in parts], axis=1)
 
 
-def read_query(file: Path, *, width: int) -> Rows:
-    """Token features (L, width) of one query, normalised.
+def read_query(file: Path, *, width: int, normalise: bool = True) -> Rows:
+    """Token features (L, width) of one text, normalised or as they are.
 
-    Raises PredictionError as read_video does.
+    Raises PredictionError as read_clips does.
     """
-    tokens = normalised(read_rows(file))
+    tokens = normalised(read_rows(file)) if normalise else read_rows(file)
     if tokens.shape[1] != width:
         raise PredictionError(f"{file}: {tokens.shape[1]} channels; the run takes text features of {width}")
     return tokens
@@ -76,8 +85,23 @@ def read_rows(file: Path) -> Rows:
 
     Raises PredictionError naming the file: not there, another format, no rows, or a value that is not finite.
     """
+    return _checked(file, "clips, channels")
+
+
+def read_objects(file: Path, *, width: int) -> Rows:
+    """(T, O, width) regions of every frame with their boxes, as float32; a region of zeros is no object.
+
+    Raises PredictionError as read_rows does, or for another width.
+    """
+    regions = _checked(file, "frames, objects, channels")
+    if regions.shape[2] != width:
+        raise PredictionError(f"{file}: {regions.shape[2]} channels; the run takes objects of {width}, boxes included")
+    return regions
+
+
+def _checked(file: Path, axes: str) -> Rows:
     try:
-        rows = _read(file)
+        values = _read(file)
     except FileNotFoundError:
         raise PredictionError(f"{file}: no such file") from None
     except PredictionError:
@@ -86,10 +110,10 @@ def read_rows(file: Path) -> Rows:
         raise PredictionError(
             f"{file}: not a readable feature file ({error}); expected npz, npy or a pt with a bare tensor"
         ) from error
-    if rows.ndim != 2 or not rows.size or not np.issubdtype(rows.dtype, np.floating):
-        raise PredictionError(f"{file}: expected rows of floats (clips, channels), got {rows.dtype} of shape {rows.shape}")
-    out = rows.astype(np.float32)
-    if (bad := np.flatnonzero(~np.isfinite(out).all(axis=1))).size:
+    if values.ndim != len(axes.split(",")) or not values.size or not np.issubdtype(values.dtype, np.floating):
+        raise PredictionError(f"{file}: expected rows of floats ({axes}), got {values.dtype} of shape {values.shape}")
+    out = values.astype(np.float32)
+    if (bad := np.flatnonzero(~np.isfinite(out).reshape(len(out), -1).all(axis=1))).size:
         raise PredictionError(f"{file}: row {bad[0]} has a value that is not finite ({bad.size} such rows); extract it again")
     return out
 

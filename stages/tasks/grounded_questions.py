@@ -215,8 +215,12 @@ def _feed(finished: Finished, entry: Run, data: Data, samples: Sequence[Question
     ids = [sample.video_id for sample in kept]
     whole = streams.fused("video", ids, budget_bytes=finished.budget_bytes, device=finished.device, normalise=False)
     video = part(whole, finished.record.shown)
-    reader = _reader(finished.model.config, entry, Tokeniser(finished.folder / FOLDER))
-    return GroundedFeed(kept, video, reader), streams
+    return GroundedFeed(kept, video, reader_of(finished, entry)), streams
+
+
+def reader_of(finished: Finished, entry: Run) -> Reader:
+    """The texts of a finished run, by its own tokenizer. Raises EncoderError if it has none."""
+    return _reader(finished.model.config, entry, Tokeniser(finished.folder / FOLDER))
 
 
 def results(finished: Finished, entry: Run, data: Data) -> Results:
@@ -229,7 +233,7 @@ def results(finished: Finished, entry: Run, data: Data) -> Results:
         samples = read_samples(data.samples, name, QuestionSample)
         feed, streams = _feed(finished, entry, data, samples)
         recipes = streams.recipes()
-        rows = _predict(finished, feed, settings, name)
+        rows = answers_of(finished, feed, settings, name)
         report: SplitReport | None = None
         trivial: dict[str, Numbers] = {}
         if all(sample.answer is not None for sample in feed.samples):
@@ -256,7 +260,8 @@ def _with_attention(finished: Finished, feed: GroundedFeed, shown: list[Record])
     return with_attention(shown, finished.model, few, finished.device)
 
 
-def _predict(finished: Finished, feed: GroundedFeed, settings: GroundedEvaluate, label: str) -> list[Record]:
+def answers_of(finished: Finished, feed: GroundedFeed, settings: GroundedEvaluate, label: str) -> list[Record]:
+    """Records of every question of the feed."""
     found = predict(finished.model, feed, batch_size=settings.batch_size, device=finished.device, label=label)
     return _records(feed, found, settings, finished.model.config)
 
@@ -295,7 +300,7 @@ def _report(
         names = [sample.video_id for sample in feed.samples]
         shifted = _foreign(names)
         elsewhere = GroundedFeed(feed.samples, feed.video, feed.reader, videos=shifted)
-        blind = _predict(finished, elsewhere, settings, f"{label}, another video")
+        blind = answers_of(finished, elsewhere, settings, f"{label}, another video")
         trivial["the model on another video"] = {"Acc": 100 * float(np.mean([row["correct"] for row in blind]))}
     report = SplitReport(metrics, thresholds(list(pointed.values())), groups(found, settings.convention, further))
     return report, trivial
@@ -325,15 +330,21 @@ def _guesses(feed: GroundedFeed, training: Sequence[QuestionSample]) -> dict[str
 
 
 def predicted(finished: Finished, entry: Run | None, data: Data, split: str, settings: GroundedEvaluate | None) -> Predicted:
-    """Raises EncoderError for a run that params.yaml does not know: how its texts are made is said there alone."""
+    """Raises EncoderError for a run that params.yaml does not know."""
+    entry, settings = in_params(finished, entry, settings)
+    feed, _ = _feed(finished, entry, data, read_samples(data.samples, split, QuestionSample))
+    rows = answers_of(finished, feed, settings, split)
+    return Predicted(samples=feed.samples, records=rows, examples=examples(feed.samples, rows, split=split, chosen=SHOWN))
+
+
+def in_params(finished: Finished, entry: Run | None, settings: GroundedEvaluate | None) -> tuple[Run, GroundedEvaluate]:
+    """Entry and settings. Raises EncoderError where there are none: how texts are made is said there alone."""
     if entry is None or settings is None:
         raise EncoderError(
             f"{finished.folder}: params.yaml has no entry {finished.record.run!r} that says how its texts are made; "
             "name one with --settings"
         )
-    feed, _ = _feed(finished, entry, data, read_samples(data.samples, split, QuestionSample))
-    rows = _predict(finished, feed, settings, split)
-    return Predicted(samples=feed.samples, records=rows, examples=examples(feed.samples, rows, split=split, chosen=SHOWN))
+    return entry, settings
 
 
 def outcomes(data: Data, split: str, records: Sequence[Record]) -> Outcomes:

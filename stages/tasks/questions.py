@@ -32,8 +32,9 @@ from stages.predictions.planted_truth import causal_objects, evidence, object_co
 from stages.predictions.questions import accuracy, by_rank, examples, predict, published
 from stages.predictions.settings import QuestionEvaluate
 from stages.tasks.available import available, left_out, refuse_none
+from stages.tasks.question_runs import answers_of, store_names
 from stages.tasks.task import Data, Finished, Inputs, Predicted, Prepared, Record, Results, Split
-from stages.training.answer_vocabulary import ANSWERS, AnswersError, AnswerVocabulary, build_answers, read_answers
+from stages.training.answer_vocabulary import ANSWERS, AnswersError, AnswerVocabulary, build_answers
 from stages.training.loop import TrainingError, Validate
 from stages.training.questions import QuestionFeed, Sources
 from stages.training.settings import Shown
@@ -196,8 +197,7 @@ def _feed(finished: Finished, entry: Run | None, data: Data, samples: Sequence[Q
 
     Raises DatasetError if none has.
     """
-    names = finished.record.features or (entry.features.stores() if entry else {})
-    streams = Streams(data.features, names)
+    streams = Streams(data.features, store_names(finished, entry))
     kept = _with_features(samples, streams)
     refuse_none(kept, samples, data.samples)
     _check_options(kept)
@@ -210,18 +210,7 @@ def _feed(finished: Finished, entry: Run | None, data: Data, samples: Sequence[Q
     )
     seen = _evidence(kept, sources, data.raw, finished.record.shown)
     sources = sources.partly(finished.record.shown)
-    return QuestionFeed(kept, sources, vocabulary=_answers(finished), evidence=seen), streams
-
-
-def _answers(finished: Finished) -> AnswerVocabulary | None:
-    """The vocabulary of the run, None for a method that chooses among options."""
-    classes = getattr(finished.model.config, "answers", None)
-    if classes is None:
-        return None
-    found = read_answers(finished.folder)
-    if len(found) != classes:
-        raise AnswersError(f"{finished.folder / ANSWERS}: {len(found)} answers, but the model was built for {classes}")
-    return found
+    return QuestionFeed(kept, sources, vocabulary=answers_of(finished), evidence=seen), streams
 
 
 def results(finished: Finished, entry: Run, data: Data) -> Results:

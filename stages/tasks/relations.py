@@ -28,6 +28,7 @@ from stages.metrics.relation_report import Training, numbers, pair_numbers, spli
 from stages.metrics.relations import average_precision, matches, ranked
 from stages.metrics.report import Numbers
 from stages.params import Run
+from stages.predictions.inference import PredictionError
 from stages.predictions.pages import spread
 from stages.relations.feed import RelationFeed
 from stages.relations.inference import Scores, Videos
@@ -276,12 +277,20 @@ def results(finished: Finished, entry: Run, data: Data) -> Results:
 
 def predicted(
     finished: Finished,
-    entry: Run | None,  # noqa: ARG001  every task's function has it
+    entry: Run | None,
     data: Data,
     split: str,
-    settings: RelationEvaluate,
+    settings: RelationEvaluate | None,
 ) -> Predicted:
-    """One split, without scores of its own."""
+    """One split, without scores of its own.
+
+    Raises PredictionError for a run that params.yaml does not know: how pairs become relations of videos is said there alone.
+    """
+    if entry is None or settings is None:
+        raise PredictionError(
+            f"{finished.folder}: params.yaml has no entry {finished.record.run!r} that says how pairs become relations; name one "
+            "with --settings"
+        )
     predictor = _predictor(finished, data, settings)
     videos = predictor.videos(split, read_samples(data.samples, split, RelationSample))
     relations = videos.relations(predictor.scores(split, videos), settings)

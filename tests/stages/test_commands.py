@@ -30,7 +30,7 @@ def test_a_command_runs_as_its_module_does():
     shown = doflow("describe", "--help")
     assert shown.returncode == 0
     assert "artefact" in shown.stdout
-    assert doflow("describe", "nowhere").returncode == 1
+    assert doflow("describe", "nowhere").returncode == 2
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("trian", "train"), ("scor", "score")])

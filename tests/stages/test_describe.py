@@ -61,7 +61,7 @@ def test_verify_reads_the_checksums(work, capsys):
     assert "read, all chunks are as written" in shown(capsys, "--verify", path)
     chunk = path / "values/c/0/0"
     chunk.write_bytes(bytes(len(chunk.read_bytes())))
-    assert "the checksum differs" in shown(capsys, "--verify", path, code=1)
+    assert "the checksum differs" in shown(capsys, "--verify", path, code=2)
 
 
 def test_a_dictionary_a_samples_folder_and_a_folder_of_stores_are_described(work, capsys):
@@ -130,12 +130,12 @@ def test_a_world_fetched_files_and_results_are_described(tmp_path, capsys):
 
 
 def test_what_is_none_of_these_says_what_was_looked_for(work, tmp_path, capsys):
-    assert "no such file or folder" in shown(capsys, tmp_path / "nope", code=1)
+    assert "no such file or folder" in shown(capsys, tmp_path / "nope", code=2)
     (tmp_path / "empty").mkdir()
-    assert "expected a store (zarr.json), run (config.json)" in shown(capsys, tmp_path / "empty", code=1)
+    assert "expected a store (zarr.json), run (config.json)" in shown(capsys, tmp_path / "empty", code=2)
     (tmp_path / "half" / "resume").mkdir(parents=True)
-    assert "a training that is not finished" in shown(capsys, tmp_path / "half", code=1)
+    assert "a training that is not finished" in shown(capsys, tmp_path / "half", code=2)
     (tmp_path / "empty" / "world.json").write_text("[]")
-    assert "expected an object, found list" in shown(capsys, tmp_path / "empty", code=1)
+    assert "expected an object, found list" in shown(capsys, tmp_path / "empty", code=2)
     shutil.rmtree(work.features / "clip.zarr" / "ids")
-    assert "run the consolidate stage" in shown(capsys, work.features / "clip.zarr", code=1)
+    assert "run the consolidate stage" in shown(capsys, work.features / "clip.zarr", code=2)

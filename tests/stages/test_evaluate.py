@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from stages import evaluate, score
 from stages.metrics.retrieval import evaluate as values_of
 from stages.reporting.pages import read_page
-from tests.stages import own_run, tiny
+from tests.stages import asked, own_run, tiny
 from tests.stages.metrics.making import columns
 
 
@@ -18,7 +19,7 @@ def made(tmp_path_factory):
     return own_run.make(tmp_path_factory.mktemp("evaluate"))
 
 
-def run(made, out, splits=("iid", "rf_iid"), params=None, **changed):
+def run(made, out, splits=("iid", "rf_iid"), params=None, device="cpu", **changed):
     """Exit code of one evaluation into `out`."""
     work, finished = made
     content = yaml.safe_load(work.params.read_text())
@@ -34,7 +35,7 @@ def run(made, out, splits=("iid", "rf_iid"), params=None, **changed):
         "--page": out / "pages/tiny.json",
         "--params": params or out / "params.yaml",
     }
-    return evaluate.main([str(part) for pair in named.items() for part in pair] + ["--device", "cpu"])
+    return evaluate.main([str(part) for pair in named.items() for part in pair] + ["--device", device])
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +148,16 @@ def test_an_unfinished_run_is_refused(made, tmp_path, capsys):
     work, _ = made
     assert run((work, tmp_path / "nothing"), tmp_path / "out") == 2
     assert "no finished run" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(made, tmp_path, capsys):
+    assert run(made, tmp_path, device="cuda") == 2
+    assert capsys.readouterr().err.startswith("RunError: device cuda: PyTorch sees no GPU here")
+
+
+def test_a_run_of_another_task_than_its_entry_is_refused(made, tmp_path, capsys):
+    params = tmp_path / "asked.yaml"
+    asked.write_params(params, {"tiny": asked.RUNS["igv"] | {"method": "igv"}})
+    assert run(made, tmp_path, params=params) == 2
+    assert "runs.tiny is of the task questions" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from stages import predict, score
 from stages.confounders.files import write_dictionary
 from stages.confounders.graph_files import CENTRES
+from stages.features.store import FeatureStore
 from stages.reporting.pages import read_page
 from tests.stages import asked, small_encoders
 
@@ -128,6 +129,23 @@ def test_the_run_needs_no_encoder_any_more(finished, work, tmp_path):
     arguments = ["--run", out, "--dataset", "choice", "--split", "iid", "--out", tmp_path / "p.jsonl", "--data", work.folder]
     assert predict.main([*map(str, arguments), "--params", str(work.params)]) == 0
     assert (tmp_path / "p.jsonl").read_bytes() == (out / "results/predictions.jsonl").read_bytes()
+
+
+def test_a_video_of_ones_own_gets_the_answer_and_the_moment_that_the_split_gives(finished, work, tmp_path, capsys):
+    _, out = finished
+    item = asked.sample(0, options=True, split="iid")
+    np.save(tmp_path / "frames.npy", np.array(FeatureStore.open(work.folder / "features/choice/clips.zarr").rows(item.video_id)))
+    video = ["--features", tmp_path / "frames.npy", "--query", item.question, "--options", *item.options]
+    common = ["--run", out, "--params", work.params, "--device", "cpu", "--out", tmp_path / "p.jsonl", *video]
+    assert predict.main([*map(str, common)]) == 2
+    assert "give the length of your video, --duration S, or --fps F" in capsys.readouterr().err
+    assert predict.main([*map(str, common), "--duration", str(asked.SECONDS), "--plot", str(tmp_path / "p.png")]) == 0
+    mine, published = json.loads((tmp_path / "p.jsonl").read_text()), predictions(out)[0]
+    assert (mine["video_id"], mine["query"], mine["correct"]) == ("frames", item.question, None)
+    for field in ("prediction", "prediction_text", "span", "pre_hoc", "chosen"):
+        assert mine[field] == published[field]
+    assert predict.main([*map(str, common), "--duration", "12", "--query-features", str(tmp_path / "frames.npy")]) == 2
+    assert "reads the words of --query and --options themselves" in capsys.readouterr().err
 
 
 def test_training_begins_with_the_pretrained_words_and_can_be_repeated(work, tmp_path):

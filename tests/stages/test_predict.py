@@ -6,10 +6,11 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 
 from stages import predict
 from stages.features.store import FeatureStore
-from tests.stages import own_run, tiny
+from tests.stages import asked, own_run, tiny
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +124,52 @@ def test_split_and_own_video_exclude_each_other(made, own, capsys):
             call(made, *arguments, "--out", own / "own.jsonl")
         assert stopped.value.code == 2
     assert "either --dataset and --split, or --features and --query" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--fps", "--duration", "--rounding-unit"])
+@pytest.mark.parametrize("number", ["-2", "0", "nan", "inf", "two"])
+def test_times_and_rates_that_cannot_be_are_refused(option, number, made, own, capsys):
+    video = ["--features", own / "clip.npy", own / "slowfast.npy", "--query", "x", "--query-features", own / "words.npy"]
+    with pytest.raises(SystemExit) as stopped:
+        call(made, *video, f"{option}={number}", "--out", own / "own.jsonl")
+    assert stopped.value.code == 2
+    assert option in capsys.readouterr().err
+    assert not (own / "own.jsonl").exists()
+
+
+def test_the_rate_of_ones_own_features_stretches_the_windows(made, own):
+    video = ["--features", own / "clip.npy", own / "slowfast.npy", "--query", "x", "--query-features", own / "words.npy"]
+    for rate in ("0.5", "0.25"):
+        assert call(made, *video, "--fps", rate, "--out", own / f"{rate}.jsonl") == 0
+    ends = [read(own / f"{rate}.jsonl")[0]["pred_relevant_windows"][0][1] for rate in ("0.5", "0.25")]
+    assert ends[1] > ends[0]
+
+
+@pytest.mark.parametrize(
+    "extra", [("--options", "a", "b"), ("--objects", "o.npy"), ("--zip", "p.zip")], ids=lambda extra: extra[0]
+)
+def test_options_that_the_method_makes_nothing_of_are_refused(extra, made, own, capsys):
+    video = ["--features", own / "clip.npy", own / "slowfast.npy", "--query", "x", "--query-features", own / "words.npy"]
+    try:
+        code = call(made, *video, *extra, "--out", own / "own.jsonl")
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    assert extra[0] in capsys.readouterr().err
+    assert not (own / "own.jsonl").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_refused(made, tmp_path, capsys):
+    assert call(made, "--dataset", "tiny", "--split", "iid", "--out", tmp_path / "p.jsonl", "--device", "cuda") == 2
+    assert capsys.readouterr().err.startswith("RunError: device cuda: PyTorch sees no GPU here")
+
+
+def test_settings_of_another_task_are_refused(made, tmp_path, capsys):
+    _, run, data = made
+    params = tmp_path / "params.yaml"
+    asked.write_params(params, {"igv": asked.RUNS["igv"]})
+    common = ["--run", run, "--data", data, "--params", params, "--out", tmp_path / "p.jsonl"]
+    arguments = [*common, "--dataset", "tiny", "--split", "iid", "--settings", "igv"]
+    assert predict.main([*map(str, arguments)]) == 2
+    assert "runs.igv is of the task questions" in capsys.readouterr().err

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from stages import predict, score
+from stages.features.store import FeatureStore
 from stages.reporting.pages import read_page
 from tests.stages import asked
 
@@ -102,6 +104,75 @@ def test_a_split_is_predicted_as_it_is_evaluated(finished, work, tmp_path):
     arguments = ["--run", out, "--dataset", asked.RUNS[name]["dataset"], "--split", "iid", "--out", tmp_path / "p.jsonl"]
     assert predict.main([*map(str, arguments), "--data", str(work.folder), "--params", str(work.params)]) == 0
     assert (tmp_path / "p.jsonl").read_bytes() == (out / "results/predictions.jsonl").read_bytes()
+
+
+@pytest.fixture
+def own(finished, work, tmp_path):
+    """The first video and question of the split as files and words of one's own: what the command line says of them."""
+    name, out = finished
+    features, item = work.folder / "features" / asked.RUNS[name]["dataset"], asked.sample(0, options=True, split="iid")
+
+    def save(store, key, shape=None):
+        rows = FeatureStore.open(features / f"{store}.zarr").rows(key)
+        np.save(tmp_path / f"{key}.{store}.npy", np.array(rows).reshape(shape or rows.shape))
+        return tmp_path / f"{key}.{store}.npy"
+
+    arguments = ["--features", save("clips", item.video_id), "--query", item.question, "--duration", asked.SECONDS]
+    texts = [] if name == "eigv" else [save("question", item.sample_id)]
+    if name != "igv":
+        arguments += ["--options", *item.options]
+        texts += [save("candidates", key) for key in item.text_items]
+    if name == "transtr":
+        arguments += ["--objects", save("objects", item.video_id, (asked.CLIPS, asked.OBJECTS, -1))]
+    common = ["--run", out, "--data", work.folder, "--params", work.params, "--device", "cpu", "--out", tmp_path / "own.jsonl"]
+    return tmp_path, [*common, *arguments], ["--query-features", *texts]
+
+
+def call(*arguments):
+    return predict.main([str(part) for several in arguments for part in several])
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["text features as files", "text features of the data set"])
+def test_a_video_of_ones_own_gets_the_answer_that_the_split_gives(given, finished, own):
+    folder, arguments, texts = own
+    assert call(arguments, texts if given else [], ["--plot", folder / "own.png"]) == 0
+    (mine,) = (json.loads(line) for line in (folder / "own.jsonl").read_text().splitlines())
+    published = predictions(finished[1])[0]
+    for field in ("prediction", "prediction_text", "chosen", "span"):
+        assert mine[field] == published[field]
+    assert mine["weights"] == pytest.approx(published["weights"], abs=1e-4)
+    assert (mine["answer"], mine["correct"], mine["query"]) == (-1, None, "who is there")
+    assert (folder / "own.png").read_bytes().startswith(b"\x89PNG")
+
+
+def without(arguments, option, count):
+    place = arguments.index(option)
+    return [*arguments[:place], *arguments[place + 1 + count :]]
+
+
+def test_what_is_lacking_of_a_video_of_ones_own_is_named(finished, own, capsys):
+    name, (folder, arguments, texts) = finished[0], own
+    cases = [(arguments, [*texts, *texts[1:]], "give one file each, in this order: who is there")]
+    cases += [(without(arguments, "--query", 1), ["--query", "is it new"], "no text features for 'is it new'")]
+    cases += [(arguments, ["--text-encoder", "clip"], "--text-encoder: ")]
+    if name == "igv":
+        cases += [(arguments, [*texts, "--options", "a", "b"], "answers from a vocabulary")]
+    else:
+        cases += [(without(arguments, "--options", 4), texts, f"0 --options for 1 --query: {name} chooses")]
+        cases += [(without(arguments, "--options", 4), [*texts, "--options", "cup"], "two candidate answers or more")]
+    if name == "transtr":
+        cases += [(without(arguments, "--objects", 1), texts, "give --objects FILE, (frames, objects, 9)")]
+        few = np.load(folder / "iid0.objects.npy")[:2]
+        np.save(folder / "few.npy", few)
+        cases += [(without(arguments, "--objects", 1), [*texts, "--objects", folder / "few.npy"], "objects of 2 frames")]
+        np.save(folder / "long.npy", np.ones((asked.CLIPS + 1, asked.WIDTHS["clips"]), np.float32))
+        cases += [(without(arguments, "--features", 1), [*texts, "--features", folder / "long.npy"], "takes 2 to 6")]
+    else:
+        cases += [(arguments, [*texts, "--objects", folder / "iid0.clips.npy"], "sees no objects")]
+    for one, more, complaint in cases:
+        assert call(one, more) == 2
+        assert complaint in capsys.readouterr().err
+    assert not (folder / "own.jsonl").exists()
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def test_a_missing_run_and_a_left_over_page_are_named(tmp_path):
 
 
 def test_the_stage_ends_with_the_error_and_without_a_page(tmp_path, capsys):
-    assert report.main(["--name", "demo", "--pages", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 1
-    assert "evaluate first: dvc repro evaluate@" in capsys.readouterr().err
-    assert report.main(["--name", "demmo", "--pages", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    assert report.main(["--name", "demo", "--pages", str(tmp_path / "none"), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.startswith("ReportError: ")
+    assert report.main(["--name", "demmo", "--pages", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "did you mean 'demo'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

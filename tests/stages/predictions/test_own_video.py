@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from stages.predictions.inference import PredictionError
-from stages.predictions.own_video import normalised, read_query, read_rows, read_video
+from stages.predictions.own_video import normalised, read_objects, read_query, read_rows, read_video
 
 ROWS = np.arange(12, dtype=np.float32).reshape(4, 3) + 1
 
@@ -65,3 +65,11 @@ def test_channels_have_to_add_up_to_those_of_the_run(files):
 def test_features_of_different_videos_are_noticed(files):
     np.save(files / "long.npy", np.ones((40, 3), np.float32))
     fault("not features of one video", read_video, [files / "clip.npz", files / "long.npy"], width=6, fps=1)
+
+
+def test_regions_of_frames_are_read_with_their_boxes(files):
+    regions = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    np.save(files / "objects.npy", regions)
+    np.testing.assert_array_equal(read_objects(files / "objects.npy", width=3), regions)
+    fault(r"objects\.npy: 3 channels; the run takes objects of 5, boxes included", read_objects, files / "objects.npy", width=5)
+    fault(r"rows\.npy: expected rows of floats \(frames, objects, channels\)", read_objects, files / "rows.npy", width=3)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from stages import evaluate, score, train
+from stages import evaluate, predict, score, train
 from stages.auditing.outcomes import Outcomes
 from stages.datasets import planted_relations
 from stages.datasets.relation_schema import RelationSample
@@ -205,3 +205,34 @@ def test_a_run_without_its_names_is_refused(work, run, tmp_path, capsys):
     work.write_params()
     assert work.evaluate(tmp_path, tmp_path / "results") == 2
     assert "relations.json: not there" in capsys.readouterr().err
+
+
+def predicted(work, run, tmp_path, *more, params=None):
+    """The predict stage on the split iid, or on what `more` says; the exit code."""
+    for kind in ("samples", "features"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "planted_relations").symlink_to(work.folder / kind)
+    what = more if "--features" in more else ("--dataset", "planted_relations", "--split", "iid", *more)
+    files = ["--run", run, "--data", tmp_path, "--params", params or work.write_params(), "--out", tmp_path / "p.jsonl"]
+    return predict.main([*map(str, (*files, *what))])
+
+
+def test_a_split_is_predicted_as_it_is_evaluated(work, run, results, tmp_path):
+    assert predicted(work, run, tmp_path) == 0
+    assert (tmp_path / "p.jsonl").read_bytes() == (results / "predictions.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "params", "message"),
+    [
+        (("--plot", "p.png"), None, "--plot: ivrd predicts relations, which this picture does not show"),
+        ((), "none.yaml", "no entry 'tiny' that says how pairs become relations; name one with --settings"),
+        (("--features", "a.npy", "--query", "b"), None, "relations between trajectories that a detector proposes"),
+    ],
+)
+def test_what_cannot_be_predicted_of_relations_is_refused_before_anything_is_written(
+    more, params, message, work, run, tmp_path, capsys
+):
+    assert predicted(work, run, tmp_path, *more, params=params and tmp_path / params) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "p.jsonl").exists()

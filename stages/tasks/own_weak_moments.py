@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.confounders.parses import tagger as stanza_tagger
@@ -23,8 +22,11 @@ from stages.features.vocabularies import read_longest, read_provenance, read_voc
 from stages.features.words import Sentences
 from stages.params import Run
 from stages.predictions.inference import PredictionError
+from stages.predictions.own_video import read_rows
 from stages.predictions.settings import WeakEvaluate
-from stages.tasks.task import Finished, Record
+from stages.tasks.own import Answered, Own
+from stages.tasks.own_moments import timeline
+from stages.tasks.task import Finished
 from stages.tasks.weak_moments import predictor_of
 from stages.training.descriptions import DescriptionFeed
 
@@ -40,32 +42,38 @@ class OwnClips:
         return self.clips.expand(len(ids), -1, -1)
 
 
-def describe(
-    finished: Finished,
-    entry: Run,
-    parts: Sequence[NDArray[np.float32]],
-    queries: Sequence[str],
-    *,
-    name: str,
-    duration: float,
-    settings: WeakEvaluate,
-) -> list[Record]:
-    """Records of the task, each with its text under "query". `parts`: rows (T, D) of each kind of features, in the run's order.
+def answer(finished: Finished, entry: Run | None, own: Own, settings: WeakEvaluate) -> Answered:
+    """Records of the task.
 
-    Raises PredictionError: channels that do not add up, a sentence without any word of the vocabulary; LookupError: no tagger.
+    Raises PredictionError: no entry that says how proposals answer, no length of the video, channels that do not add up, a
+    sentence without any word of the vocabulary; LookupError: no tagger.
     """
+    method = finished.record.method
+    words = f"reads the words of --query themselves, as {finished.record.run or 'the run'} learnt them"
+    own.refuse(method, query_features=words, text_encoder=words, options="looks for a moment", objects="sees no objects")
+    if entry is None:
+        raise PredictionError(
+            f"params.yaml has no entry {finished.record.run!r} that says how proposals answer; name one with --settings"
+        )
+    parts = [read_rows(file) for file in own.features]
+    duration = own.seconds(len(parts[0]))
+    if duration is None:
+        raise PredictionError(
+            "these features are not spaced in time alike: give the length of your video, --duration S, or --fps F"
+        )
     predictor = predictor_of(finished, entry, stores=())
     width, wanted = sum(part.shape[1] for part in parts), finished.record.widths["video"]
     if width != wanted:
         raise PredictionError(f"the files have {width} channels in all; the run takes {wanted}: give its features in its order")
     clips = np.concatenate([resample(part, predictor.clips) for part in parts], axis=1)
     feed = DescriptionFeed(
-        [_sample(name, number, text, duration) for number, text in enumerate(queries)],
+        [_sample(own.name, number, text, duration) for number, text in enumerate(own.queries)],
         OwnClips(torch.from_numpy(clips)),
-        read(predictor.vocabulary, queries),
+        read(predictor.vocabulary, own.queries),
     )
-    records = predictor.propose("own", feed, settings)
-    return [{**record, "query": text} for record, text in zip(records, queries, strict=True)]
+    found = predictor.propose("own", feed, settings)
+    records = [{**record, "query": text} for record, text in zip(found, own.queries, strict=True)]
+    return Answered(records=records, examples=[timeline(own.name, duration, 1.0, record) for record in records])
 
 
 def read(vocabulary: Path, queries: Sequence[str]) -> Sentences:
