@@ -197,7 +197,7 @@ def run_alone(path: Path, name: str, changes: Mapping[str, Any]) -> tuple[str, R
     run = copy.deepcopy(lookup(raw.get("runs") or {}, name, "runs"))
     _put(run, changes, f"{path}: runs.{name}")
     needed = {"datasets": run["dataset"], "features": run["dataset"], "reports": run["report"]}
-    alone: dict[str, Any] = {one.name: {} for one in dataclasses.fields(Params)}
+    alone: dict[str, Any] = {section.name: {} for section in dataclasses.fields(Params)}
     alone |= {part: {entry: lookup(raw.get(part) or {}, entry, part)} for part, entry in needed.items()}
     alone["runs"] = {name: run}
     return yaml.dump(alone, Dumper=_Plain, sort_keys=False), _checked(alone, path, methods=True).runs[name]
@@ -217,7 +217,7 @@ def world_alone(path: Path, dataset: str, changes: Mapping[str, Any], at: Path) 
     _put(world, changes, f"{path}: worlds.{name}")
     for mirror in (mirror for source in entry["sources"] for mirror in source["mirrors"] if "file" in mirror):
         mirror["file"]["path"] = mirror["file"]["path"].replace(after, str(at), 1)
-    alone: dict[str, Any] = {one.name: {} for one in dataclasses.fields(Params)}
+    alone: dict[str, Any] = {section.name: {} for section in dataclasses.fields(Params)}
     alone |= {"worlds": {name: world}, "datasets": {dataset: entry | {"after": str(at)}}}
     alone["features"] = {dataset: lookup(raw.get("features") or {}, dataset, "features")}
     for part in ("dictionaries", "vocabularies", "graphs"):

@@ -113,8 +113,8 @@ def best_window(weights: Tensor, sizes: Sequence[int]) -> Tensor:
         return torch.zeros(batch, 2, dtype=torch.int64, device=weights.device)
     top = first_largest(weights)[:, None]
     start = torch.cat([torch.arange(length - size + 1, device=weights.device) for size in sizes])  # (N,) of all windows
-    size = torch.cat([torch.full((length - one + 1,), one, device=weights.device) for one in sizes])
-    sums = torch.cat([weights.unfold(1, one, 1).sum(dim=-1) for one in sizes], dim=1)  # (B, N)
+    size = torch.cat([torch.full((length - width + 1,), width, device=weights.device) for width in sizes])
+    sums = torch.cat([weights.unfold(1, width, 1).sum(dim=-1) for width in sizes], dim=1)  # (B, N)
     chosen = first_largest(sums.masked_fill((start > top) | (start + size <= top), -math.inf))
     return torch.stack((start[chosen], start[chosen] + size[chosen]), dim=-1)
 

@@ -199,8 +199,8 @@ class Model(Method):
         size, count, length = len(batch), self.config.proposals, batch.word_mask.shape[1]
         real = batch.word_mask.float().cpu().flatten()
         share = size // len(generators) * (count + 1)  # per generator
-        words = torch.cat([torch.multinomial(real, share, True, generator=one) for one in generators]).view(size, -1)
-        proposal = torch.cat([torch.randint(count, (share,), generator=one) for one in generators]).view(size, -1)
+        words = torch.cat([torch.multinomial(real, share, True, generator=generator) for generator in generators]).view(size, -1)
+        proposal = torch.cat([torch.randint(count, (share,), generator=generator) for generator in generators]).view(size, -1)
         row, word = words // length, words % length
         device = batch.word_mask.device
         return ((row * count + proposal) * length + word)[:, :count].to(device), words[:, count:].to(device)

@@ -263,8 +263,8 @@ class Model(Method):
         if mask is not None and not self.deviates.all_visible:
             real, objects = mask, objects.masked_fill(~mask[..., None], 0.0)
         mixed = by_frame.weights.to(objects.dtype) @ objects.flatten(start_dim=2)  # (B, K, O D_o)
-        there = ((by_frame.weights > 0).float() @ real.float()) > 0  # (B, K, O)
-        return self.object_map(mixed.unflatten(2, (slots, -1))).flatten(end_dim=1), there.flatten(end_dim=1)
+        exists = ((by_frame.weights > 0).float() @ real.float()) > 0  # (B, K, O)
+        return self.object_map(mixed.unflatten(2, (slots, -1))).flatten(end_dim=1), exists.flatten(end_dim=1)
 
     def reason(
         self, batch: Questions, by_frame: Selection, frames: Tensor, by_object: Selection, objects: Tensor

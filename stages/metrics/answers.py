@@ -154,10 +154,10 @@ def next_qa_counts(groups: Iterable[tuple[str, bool]], place: str) -> Counts:
     rows = [("TN" if kind in EITHER else kind, hit) for kind, hit in groups]
     if unknown := [kind for kind, _ in rows if kind not in NEXT_QA]:
         raise InputError(f"{place}: type {shown(unknown[0])} is none of {', '.join([*NEXT_QA, 'TP'])}")
-    found = count(rows)
-    out: Counts = {name: found.get(kind, [0, 0]) for kind, name in NEXT_QA.items()}
+    by_kind = count(rows)
+    out: Counts = {name: by_kind.get(kind, [0, 0]) for kind, name in NEXT_QA.items()}
     for letter in "CTD":
-        parts = [found.get(kind, [0, 0]) for kind in NEXT_QA if kind[0] == letter]
+        parts = [by_kind.get(kind, [0, 0]) for kind in NEXT_QA if kind[0] == letter]
         out[f"Acc_{letter}"] = [sum(part[0] for part in parts), sum(part[1] for part in parts)]
-    out["Acc"] = [sum(part[0] for part in found.values()), sum(part[1] for part in found.values())]
+    out["Acc"] = [sum(part[0] for part in by_kind.values()), sum(part[1] for part in by_kind.values())]
     return out

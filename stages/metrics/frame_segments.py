@@ -55,12 +55,12 @@ def best_window(weights: ArrayLike, sizes: Sequence[int] = WINDOWS) -> Segment:
     Among equal sums the first in the order of `sizes` and from left to right; (0, 0) if no sum is positive.
     """
     w = np.asarray(weights, dtype=np.float64)
-    top, best, found = int(w.argmax()), 0.0, (0, 0)
+    top, best, window = int(w.argmax()), 0.0, (0, 0)
     for size in sizes:
         for start in range(max(0, top - size + 1), min(top, len(w) - size) + 1):
             if (total := float(w[start : start + size].sum())) > best:
-                best, found = total, (start, start + size - 1)
-    return found[0] / (len(w) - 1), found[1] / (len(w) - 1)
+                best, window = total, (start, start + size - 1)
+    return window[0] / (len(w) - 1), window[1] / (len(w) - 1)
 
 
 def in_seconds(segment: Sequence[float], duration: float) -> Segment:

@@ -51,14 +51,14 @@ def per_question(
 
     Raises KeyError, with the key, for one that has a segment but no answer, where answers are given.
     """
-    found = []
+    judged = []
     for key, truth, _ in evidence_keys(evidence):
         if key not in segments:
             continue
-        pairs = [overlap(one, segments[key]) for one in truth]
+        pairs = [overlap(span, segments[key]) for span in truth]
         iou, iop = (max(0.0, *(pair[which] for pair in pairs)) for which in (0, 1))
-        found.append(Grounded(key=key, iou=iou, iop=iop, right=None if right is None else right[key]))
-    return found
+        judged.append(Grounded(key=key, iou=iou, iop=iop, right=None if right is None else right[key]))
+    return judged
 
 
 def scores(questions: Sequence[Grounded]) -> dict[str, float]:
@@ -69,10 +69,10 @@ def scores(questions: Sequence[Grounded]) -> dict[str, float]:
         return sum(hits) * 100 / count
 
     out: dict[str, float] = {}
-    if all(one.right is not None for one in questions):
-        out["Acc&GQA"] = share(bool(one.right) and one.iop >= GROUNDED for one in questions)
-        out["Acc&VQA"] = share(bool(one.right) for one in questions)
-    for name, values in (("IoP", [one.iop for one in questions]), ("IoU", [one.iou for one in questions])):
+    if all(question.right is not None for question in questions):
+        out["Acc&GQA"] = share(bool(question.right) and question.iop >= GROUNDED for question in questions)
+        out["Acc&VQA"] = share(bool(question.right) for question in questions)
+    for name, values in (("IoP", [question.iop for question in questions]), ("IoU", [question.iou for question in questions])):
         out[f"m{name}"] = sum(values) * 100 / count
         out |= {f"T{name}@{limit}": share(value >= limit for value in values) for limit in THRESHOLDS}
     return out

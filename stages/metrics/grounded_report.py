@@ -51,10 +51,10 @@ def numbers(questions: Sequence[Pointed]) -> dict[str, float]:
     if not questions:
         return out
     for rule in questions[0].moments:
-        found = [_judged(one, rule) for one in questions]
-        if any(one is None for one in found):
+        judged = [_judged(question, rule) for question in questions]
+        if any(question is None for question in judged):
             continue
-        values = scores([one for one in found if one is not None])
+        values = scores([question for question in judged if question is not None])
         if (faithful := faithfulness(values)) is not None:
             values["unfaithful"] = 100 - faithful
         prefix = "" if rule == HEADLINE else f"{rule}."
@@ -78,14 +78,14 @@ def _judged(one: Pointed, rule: str) -> Grounded | None:
 
 def thresholds(questions: Sequence[Pointed]) -> list[dict[str, Any]]:
     """Share of questions whose post-hoc moment reaches an IoU, and an IoP, for a curve."""
-    found = [one for one in (_judged(question, HEADLINE) for question in questions) if one is not None]
-    if not found:
+    judged = [grounded for grounded in (_judged(question, HEADLINE) for question in questions) if grounded is not None]
+    if not judged:
         return []
     return [
         {
             "threshold": limit / 10,
-            "R1": 100 * sum(one.iou >= limit / 10 for one in found) / len(found),
-            "IoP": 100 * sum(one.iop >= limit / 10 for one in found) / len(found),
+            "R1": 100 * sum(grounded.iou >= limit / 10 for grounded in judged) / len(judged),
+            "IoP": 100 * sum(grounded.iop >= limit / 10 for grounded in judged) / len(judged),
         }
         for limit in range(1, 10)
     ]

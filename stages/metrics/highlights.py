@@ -40,13 +40,15 @@ def ratings_of(truth: Truth) -> Ratings:
     records = truth.records
     ids: list[Any] = [row.get("relevant_clip_ids") for row in records.rows]
     triples: list[Any] = [row.get("saliency_scores") for row in records.rows]
-    for index, (one, scores) in enumerate(zip(ids, triples, strict=True)):
-        if type(one) is not list or type(scores) is not list:
+    for index, (numbers, scores) in enumerate(zip(ids, triples, strict=True)):
+        if type(numbers) is not list or type(scores) is not list:
             raise NotApplicableError(
                 f"{records.place(index)}: has no relevant_clip_ids and saliency_scores; highlights cannot be scored"
             )
-        if len(one) != len(scores):
-            raise InputError(f"{records.place(index, 'saliency_scores')}: {len(scores)} entries for {len(one)} relevant_clip_ids")
+        if len(numbers) != len(scores):
+            raise InputError(
+                f"{records.place(index, 'saliency_scores')}: {len(scores)} entries for {len(numbers)} relevant_clip_ids"
+            )
     if (unknown := np.flatnonzero(np.isnan(truth.durations))).size:
         raise NotApplicableError(
             f"{records.place(int(unknown[0]), 'duration')}: missing; highlights need the length of the video"
@@ -59,7 +61,7 @@ def ratings_of(truth: Truth) -> Ratings:
     clips = np.floor(truth.durations / CLIP_SECONDS).astype(np.int64)
     if (short := np.flatnonzero(clips < 1)).size:
         raise NotApplicableError(f"{records.place(int(short[0]), 'duration')}: shorter than one clip of {CLIP_SECONDS} s")
-    owners = np.repeat(np.arange(len(ids)), [len(one) for one in ids])
+    owners = np.repeat(np.arange(len(ids)), [len(numbers) for numbers in ids])
     columns = _clip_numbers(truth, ids, clips, owners)
     table = np.zeros((len(ids), int(clips.max()), ANNOTATORS), dtype=np.int8)
     table[owners, columns] = _triples(truth, triples)
@@ -71,8 +73,8 @@ def _clip_numbers(truth: Truth, ids: list[list[Any]], clips: Int, owners: Int) -
     good = set(map(type, flat)) <= {int} and all(abs(number) < 2**53 for number in flat)
     numbers = np.array(flat if good else [], dtype=np.int64)
     if not good or ((numbers < 0) | (numbers >= clips[owners])).any():
-        for index, (one, count) in enumerate(zip(ids, clips, strict=True)):
-            for number in one:
+        for index, (of_record, count) in enumerate(zip(ids, clips, strict=True)):
+            for number in of_record:
                 if type(number) is not int or not 0 <= number < count:
                     raise InputError(
                         f"{truth.records.place(index, 'relevant_clip_ids')}: expected clip numbers from 0 to {count - 1} "
@@ -87,8 +89,8 @@ def _triples(truth: Truth, triples: list[list[Any]]) -> NDArray[np.int8]:
         scores = list(chain.from_iterable(flat))
         if set(map(type, scores)) <= {int} and set(scores) <= {0, 1, 2, 3, 4}:
             return np.array(scores, dtype=np.int8).reshape(-1, ANNOTATORS)
-    for index, one in enumerate(triples):
-        for triple in one:
+    for index, of_record in enumerate(triples):
+        for triple in of_record:
             if type(triple) is not list or len(triple) != ANNOTATORS or not all(map(_is_rating, triple)):
                 raise InputError(
                     f"{truth.records.place(index, 'saliency_scores')}: expected {ANNOTATORS} ratings of 0..4, got {shown(triple)}"
@@ -131,14 +133,14 @@ def average_precision(saliency: Ragged, ratings: Ratings, *, corrected: bool) ->
 
 def _area(labels: Bool, ends: Bool, clips: Int, corrected: bool) -> Float:
     """labels (C, A, Q) in the order of falling scores, ends (C, 1, Q) -> (A, Q)."""
-    found = np.cumsum(labels, axis=0, dtype=np.int32)
-    at_end = np.where(ends, found, 0)
+    hits = np.cumsum(labels, axis=0, dtype=np.int32)
+    at_end = np.where(ends, hits, 0)
     precision = at_end / np.arange(1, len(labels) + 1)[:, None, None]
     envelope = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
     before = np.zeros_like(at_end)  # positives found at the end of the group before
     np.maximum.accumulate(at_end[:-1], axis=0, out=before[1:])
-    new = np.where(ends, found - before, 0)  # positives of the group that ends here
+    new = np.where(ends, hits - before, 0)  # positives of the group that ends here
     weights = new if corrected else new > 0
     area = (weights * envelope).sum(axis=0) / np.maximum(weights.sum(axis=0), 1)
-    positives = found[-1]
+    positives = hits[-1]
     return np.asarray(np.where(positives == clips, 1.0, np.where(positives == 0, 0.0, area)))

@@ -51,8 +51,8 @@ def elected(spans: Float, profile: str) -> Float:
     votes = np.zeros(spans.shape[:2])  # 64 bits, added up in the order of rank
     agreement = overlap(spans[:, :, None], spans[:, None])  # (Q, K, K), 32 bits
     for other in range(spans.shape[1]):
-        say = agreement[:, 0, other] if profile == "vote_weighted" else np.float32(1)
-        votes += agreement[:, :, other].astype(np.float64) * np.asarray(say, np.float64)[..., None]
+        weight = agreement[:, 0, other] if profile == "vote_weighted" else np.float32(1)
+        votes += agreement[:, :, other].astype(np.float64) * np.asarray(weight, np.float64)[..., None]
     return np.take_along_axis(spans, votes.argmax(axis=1)[:, None, None], axis=1)[:, 0]
 
 

@@ -36,7 +36,7 @@ def matched_by_predicate(
 ) -> tuple[Counter[str], dict[int, Counter[str]]]:
     """Instances of every predicate, and how many of them the K best predictions of their video find, for every K in `at`."""
     instances: Counter[str] = Counter()
-    found: dict[int, Counter[str]] = {k: Counter() for k in at}
+    matched: dict[int, Counter[str]] = {k: Counter() for k in at}
     for video, relations in truth.items():
         if not relations:
             continue
@@ -44,8 +44,8 @@ def matched_by_predicate(
         ordered = ranked(predictions.get(video, ()))[: max(at)]
         right = hits(ordered, relations)
         for k in at:
-            found[k].update(one.triplet[1] for one, hit in zip(ordered[:k], right[:k], strict=True) if hit)
-    return instances, found
+            matched[k].update(relation.triplet[1] for relation, hit in zip(ordered[:k], right[:k], strict=True) if hit)
+    return instances, matched
 
 
 def recall_by_predicate(
@@ -62,7 +62,7 @@ def recall_by_predicate(
     numbers   mR@K, head-mR@K, body-mR@K, tail-mR@K (None if no predicate of the group occurs), found@K: predicates with R_p > 0
     rows      predicate, group, count (instances here), training (instances there), R@K
     """
-    instances, found = matched_by_predicate(predictions, truth, at)
+    instances, matched = matched_by_predicate(predictions, truth, at)
     group = groups_by_count(counts, head_share=head_share, tail_below=tail_below)
     names = sorted(instances, key=lambda name: (-counts.get(name, 0), name))
     rows: list[dict[str, Any]] = [
@@ -71,7 +71,7 @@ def recall_by_predicate(
             "group": group.get(name, "tail"),
             "count": instances[name],
             "training": counts.get(name, 0),
-            **{f"R@{k}": found[k][name] / instances[name] for k in at},
+            **{f"R@{k}": matched[k][name] / instances[name] for k in at},
         }
         for name in names
     ]
@@ -85,5 +85,5 @@ def recall_by_predicate(
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """The mean; None of nothing."""
+    """The mean; None where there are no values."""
     return sum(values) / len(values) if values else None

@@ -42,18 +42,18 @@ def _ids(predictions: Predictions, truth: Truth) -> Iterator[str]:
             "this qid occurs before; as in the references, average precision pools its windows, all else takes its last record",
         )
     videos: dict[object, set[object]] = {}
-    for one, vid in zip(truth.ids, truth.vids, strict=True):
-        videos.setdefault(one, set()).add(vid)
+    for qid, vid in zip(truth.ids, truth.vids, strict=True):
+        videos.setdefault(qid, set()).add(vid)
     foreign = [
         row
-        for row, (one, vid) in enumerate(zip(predictions.ids, predictions.vids, strict=True))
-        if vid is not None and one in videos and vid not in videos[one] and None not in videos[one]
+        for row, (qid, vid) in enumerate(zip(predictions.ids, predictions.vids, strict=True))
+        if vid is not None and qid in videos and vid not in videos[qid] and None not in videos[qid]
     ]
     yield from _said(
         predictions.records, foreign, "the ground truth has this qid with another video; matched by qid all the same", "vid"
     )
-    for key, there in (("pred_relevant_windows", predictions.windows), ("pred_saliency_scores", predictions.saliency)):
-        if there is None:
+    for key, columns in (("pred_relevant_windows", predictions.windows), ("pred_saliency_scores", predictions.saliency)):
+        if columns is None:
             late = [row for row, record in enumerate(predictions.records.rows) if key in record]
             yield from _said(predictions.records, late, "not scored, because the first record has none", key)
 
@@ -61,7 +61,7 @@ def _ids(predictions: Predictions, truth: Truth) -> Iterator[str]:
 def _windows(predictions: Predictions, truth: Truth) -> Iterator[str]:
     durations = dict(zip(truth.ids, truth.durations, strict=True))
     if predictions.windows is not None:
-        limits = np.array([durations.get(one, np.nan) for one in predictions.ids])
+        limits = np.array([durations.get(qid, np.nan) for qid in predictions.ids])
         yield from _spans(predictions.records, predictions.windows, limits, "pred_relevant_windows")
         many = np.flatnonzero(predictions.windows.lengths > MAP_WINDOWS)
         yield from _said(predictions.records, many, f"only the first {MAP_WINDOWS} windows count for average precision")
@@ -71,7 +71,7 @@ def _windows(predictions: Predictions, truth: Truth) -> Iterator[str]:
         longer = [
             row
             for row, record in enumerate(predictions.records.rows)
-            if any(len(one) > 3 for one in record["pred_relevant_windows"])
+            if any(len(window) > 3 for window in record["pred_relevant_windows"])
         ]
         yield from _said(predictions.records, longer, "numbers behind [start, end, score] are ignored", "pred_relevant_windows")
     yield from _spans(truth.records, truth.windows, truth.durations, "relevant_windows")

@@ -61,8 +61,8 @@ def corrected_values(predictions: Predictions, truth: Truth, *, may_reject: bool
         nonempty(subset.windows, subset.records, "pred_relevant_windows")
         nonempty(labels.windows, labels.records, "relevant_windows")
         ranked = spans.by_score(subset.windows)
-        found = _values(ranked.first(MAP_WINDOWS), labels.windows, ranked, labels.windows, quirks=False)
-        out.precision[scored], out.top1[scored], out.top5[scored] = found.precision, found.top1, found.top5
+        values = _values(ranked.first(MAP_WINDOWS), labels.windows, ranked, labels.windows, quirks=False)
+        out.precision[scored], out.top1[scored], out.top5[scored] = values.precision, values.top1, values.top5
     return out
 
 

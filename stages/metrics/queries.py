@@ -202,28 +202,28 @@ def _windows(records: Records, field: str, width: int, expected: str) -> Ragged:
     if set(map(type, flat)) <= {list} and set(map(len, flat)) <= {width}:
         numbers = _finite_numbers(list(chain.from_iterable(flat)))
         if numbers is not None:
-            return Ragged.of(numbers.reshape(-1, width), [len(one) for one in lists])
-    for index, one in enumerate(lists):
-        for position, window in enumerate(one):
+            return Ragged.of(numbers.reshape(-1, width), [len(of_record) for of_record in lists])
+    for index, of_record in enumerate(lists):
+        for position, window in enumerate(of_record):
             if type(window) is not list or len(window) < width or not all(map(is_number, window[:width])):
                 place = records.place(index, f"{field}[{position}]")
                 raise InputError(f"{place}: expected {expected}, finite numbers, got {shown(window)}")
     cut = np.array([window[:width] for window in flat], dtype=np.float64).reshape(-1, width)
-    return Ragged.of(cut, [len(one) for one in lists])
+    return Ragged.of(cut, [len(of_record) for of_record in lists])
 
 
 def _numbers(records: Records, field: str) -> Ragged:
     lists = records.column(field, (list,), "a list of numbers")
     numbers = _finite_numbers(list(chain.from_iterable(lists)))
     if numbers is None:
-        for index, one in enumerate(lists):
-            for position, value in enumerate(one):
+        for index, of_record in enumerate(lists):
+            for position, value in enumerate(of_record):
                 if not is_number(value):
                     raise InputError(
                         f"{records.place(index, f'{field}[{position}]')}: expected a finite number, got {shown(value)}"
                     )
     assert numbers is not None
-    return Ragged.of(numbers, [len(one) for one in lists])
+    return Ragged.of(numbers, [len(of_record) for of_record in lists])
 
 
 def _finite_numbers(values: list[Any]) -> Float | None:

@@ -44,13 +44,13 @@ def kind(one: Asked, convention: Convention) -> str:
 
 def accuracies(asked: Sequence[Asked], convention: Convention) -> Numbers:
     """Of all questions ("Acc") and by group, as the convention has them; groups without a question are left out."""
-    total = {"Acc": [sum(one.right for one in asked), len(asked)]}
+    total = {"Acc": [sum(question.right for question in asked), len(asked)]}
     if convention == "causal_vidqa":
-        values = {f"{one.video}_{one.type}": (one.prediction, one.answer) for one in asked}
-        found = causal_vidqa.counts(Answers("predictions", values, []), list(values))
-        numbers = percentages(found, "predictions", corrected=True) | causal_vidqa.overall(found, corrected=True)
+        values = {f"{question.video}_{question.type}": (question.prediction, question.answer) for question in asked}
+        by_type = causal_vidqa.counts(Answers("predictions", values, []), list(values))
+        numbers = percentages(by_type, "predictions", corrected=True) | causal_vidqa.overall(by_type, corrected=True)
     else:
-        pairs = [(kind(one, convention), one.right) for one in asked]
+        pairs = [(kind(question, convention), question.right) for question in asked]
         groups: Counts = next_qa_counts(pairs, "predictions") if convention == "nextqa" else total | count(pairs)
         numbers = percentages(groups, "predictions", corrected=True)
     numbers = {name: value for name, value in numbers.items() if value is not None}
@@ -68,12 +68,14 @@ def groups(
     further    places of a group's questions -> more numbers of the group
     """
     kinds: dict[str, list[int]] = {}
-    for place, one in enumerate(asked):
-        kinds.setdefault(kind(one, convention), []).append(place)
+    for place, question in enumerate(asked):
+        kinds.setdefault(kind(question, convention), []).append(place)
     by_length: dict[str, list[int]] = {}
-    for place, one in enumerate(asked):
-        if one.duration is not None:
-            by_length.setdefault(f"{'more' if one.duration > LONG_SECONDS else 'at most'}: {LONG_SECONDS:g} s", []).append(place)
+    for place, question in enumerate(asked):
+        if question.duration is not None:
+            by_length.setdefault(f"{'more' if question.duration > LONG_SECONDS else 'at most'}: {LONG_SECONDS:g} s", []).append(
+                place
+            )
     rows = dict(sorted(kinds.items())) | (dict(sorted(by_length.items())) if len(by_length) > 1 else {})
     return [
         {"group": name, "count": len(places), "Acc": _share(asked[place].right for place in places), **further(places)}

@@ -188,11 +188,11 @@ def read_object(path: Path, line_key: str | None = None) -> tuple[dict[str, Any]
         return dict(zip(keys, records.rows, strict=True)), [key for key, count in Counter(keys).items() if count > 1]
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(items)
-        if len(found) < len(items):
+        content = dict(items)
+        if len(content) < len(items):
             seen: set[str] = set()
             repeated.extend(name for name, _ in items if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        return found
+        return content
 
     value = _parsed(text, path, pairs)
     if type(value) is not dict:

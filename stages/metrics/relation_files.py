@@ -77,16 +77,16 @@ def _relations(path: Path, content: dict[str, Any], *, scored: bool) -> Relation
     return out
 
 
-def _relation(place: str, one: Any, scored: bool) -> Relation:
-    if type(one) is not dict:
-        raise InputError(f"{place}: expected one JSON object, got {shown(one)}")
-    frames = one.get("duration")
+def _relation(place: str, entry: Any, scored: bool) -> Relation:
+    if type(entry) is not dict:
+        raise InputError(f"{place}: expected one JSON object, got {shown(entry)}")
+    frames = entry.get("duration")
     if type(frames) is not list or len(frames) != 2 or any(type(frame) is not int for frame in frames) or frames[0] >= frames[1]:
         raise InputError(f"{place}: duration: expected [first frame, last frame + 1], got {shown(frames)}")
-    if scored and not is_number(one.get("score")):
-        raise InputError(f"{place}: score: expected a finite number, got {shown(one.get('score'))}")
-    boxes = [_boxes(place, name, one.get(name), frames[1] - frames[0]) for name in ("sub_traj", "obj_traj")]
-    return Relation(_triplet(place, one.get("triplet")), frames[0], frames[1], boxes[0], boxes[1], one.get("score"))
+    if scored and not is_number(entry.get("score")):
+        raise InputError(f"{place}: score: expected a finite number, got {shown(entry.get('score'))}")
+    boxes = [_boxes(place, name, entry.get(name), frames[1] - frames[0]) for name in ("sub_traj", "obj_traj")]
+    return Relation(_triplet(place, entry.get("triplet")), frames[0], frames[1], boxes[0], boxes[1], entry.get("score"))
 
 
 def _boxes(place: str, name: str, value: Any, frames: int) -> Float:

@@ -37,7 +37,7 @@ class Training:
 
     @property
     def grouping(self) -> dict[str, Any]:
-        """What long_tail.py wants to know."""
+        """The arguments by which long_tail.py groups predicates."""
         return {"head_share": self.head_share, "tail_below": self.tail_below}
 
 
@@ -64,14 +64,14 @@ def pair_numbers(truth: NDArray[Any], first: NDArray[Any], names: Sequence[str],
         return {}
     group = groups_by_count(training.counts, **training.grouping)
     recall = {names[p]: float((first[truth == p] == p).mean()) for p in np.unique(truth).tolist()}
-    values: Numbers = {"pair-Acc": 100 * float((truth == first).mean()), "pair-mR": _hundred(list(recall.values()))}
+    values: Numbers = {"pair-Acc": 100 * float((truth == first).mean()), "pair-mR": _mean_percent(list(recall.values()))}
     for part in GROUPS:
-        values[f"pair-{part}-mR"] = _hundred([value for name, value in recall.items() if group.get(name, "tail") == part])
+        values[f"pair-{part}-mR"] = _mean_percent([value for name, value in recall.items() if group.get(name, "tail") == part])
     return values
 
 
-def _hundred(values: Sequence[float]) -> float | None:
-    return None if (found := mean(values)) is None else 100 * found
+def _mean_percent(shares: Sequence[float]) -> float | None:
+    return None if (share := mean(shares)) is None else 100 * share
 
 
 def split_report(predictions: Relations, truth: Relations, training: Training, more: Numbers) -> SplitReport:
@@ -82,7 +82,7 @@ def split_report(predictions: Relations, truth: Relations, training: Training, m
     for part in GROUPS:
         inside = [row for row in rows if row["group"] == part]
         if inside:
-            means = {name: _hundred([row[name] for row in inside]) for name in names}
+            means = {name: _mean_percent([row[name] for row in inside]) for name in names}
             groups.append({"group": f"{part} predicates", "count": sum(row["count"] for row in inside), **means})
     groups += [
         {

@@ -40,14 +40,14 @@ def matches(predictions: Sequence[Relation], truth: Sequence[Relation], least: f
     free = [True] * len(truth)
     out = np.full(len(predictions), -1, dtype=np.int64)
     for place, prediction in enumerate(predictions):
-        best, found = least, None
+        best, match = least, None
         for index, relation in enumerate(truth):
             if free[index] and relation.triplet == prediction.triplet:
                 value = overlap(prediction, relation)
-                if value > best or (found is None and value >= best):
-                    best, found = value, index
-        if found is not None:
-            free[found], out[place] = False, found
+                if value > best or (match is None and value >= best):
+                    best, match = value, index
+        if match is not None:
+            free[match], out[place] = False, match
     return out
 
 
@@ -75,10 +75,10 @@ def relation_scores(
     """mAP, R@50, R@100, P@1, P@5, P@10 as fractions over the videos of `truth` that have a relation, at least one of them."""
     videos = [video for video, relations in truth.items() if relations]
     ordered = {video: ranked(predictions.get(video, ())) for video in videos}
-    found = {video: hits(ordered[video], truth[video]) for video in videos}
+    hit = {video: hits(ordered[video], truth[video]) for video in videos}
     positives = sum(len(truth[video]) for video in videos)
-    out = {"mAP": sum(average_precision(found[video], len(truth[video])) for video in videos) / len(videos)}
-    out |= {f"R@{n}": float(sum(found[video][:n].sum() for video in videos)) / positives for n in recall_at}
+    out = {"mAP": sum(average_precision(hit[video], len(truth[video])) for video in videos) / len(videos)}
+    out |= {f"R@{n}": float(sum(hit[video][:n].sum() for video in videos)) / positives for n in recall_at}
     out |= {
         f"P@{n}": sum(tagging_precision(ordered[video], truth[video], n) for video in videos) / len(videos) for n in PRECISION_AT
     }

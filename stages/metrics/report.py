@@ -143,18 +143,18 @@ def _answer_groups(values: PerQuery, own: tuple[Predictions, Truth], kinds: dict
     flags = own[1].unanswerable
     rows = {
         "answerable": flags == 0,
-        **({f"unanswerable, {kind}": one for kind, one in kinds.items()} or {"unanswerable": flags == 1}),
+        **({f"unanswerable, {kind}": inside for kind, inside in kinds.items()} or {"unanswerable": flags == 1}),
     }
     right = says_no_answer(own[0]) == (flags == 1)
     return [
         {
             "group": name,
-            "count": int(one.sum()),
-            **{f"MR-full-R1@{limit}": float(np.mean(values.top1[one] >= limit) * 100) for limit in (0.3, 0.5, 0.7)},
-            "MR-full-mIoU": float(np.mean(values.top1[one]) * 100),
-            "MR-full-mAP": float(np.mean(values.precision[one]) * 100),
-            "Acc": float(np.mean(right[one]) * 100),
+            "count": int(inside.sum()),
+            **{f"MR-full-R1@{limit}": float(np.mean(values.top1[inside] >= limit) * 100) for limit in (0.3, 0.5, 0.7)},
+            "MR-full-mIoU": float(np.mean(values.top1[inside]) * 100),
+            "MR-full-mAP": float(np.mean(values.precision[inside]) * 100),
+            "Acc": float(np.mean(right[inside]) * 100),
         }
-        for name, one in rows.items()
-        if one.any()
+        for name, inside in rows.items()
+        if inside.any()
     ]

@@ -1,10 +1,11 @@
 """Moment retrieval and highlight detection as the published scorers report them, and without their quirks.
 
-    moment_detr    official QVHighlights scorer              windows up to 150 s, an empty length range has no value
-    lighthouse     lighthouse                                only "full" = (0, 1500] s, a real filter
-    vtg            UniVTG = R2-Tuning = CausalVTG            adds mIoU and R5; an empty range is scored over everything; "no
-    answer" vtg_by_record  vtg with every record as a query of its own ratsg          RaTSG's numbers for unanswerable queries
-    (stages/metrics/answerability.py)
+    moment_detr      official QVHighlights scorer      long is up to 150 s; refuses files in which a length range is empty
+    lighthouse       lighthouse                        range full alone, and that filters: over 0 and up to 1500 s
+    vtg              UniVTG = R2-Tuning = CausalVTG    long has no end; adds mIoU and R5; knows "no answer"; an empty range
+                                                       is scored over all windows
+    vtg_by_record    the same scorer                   every record is a query of its own, whatever its id
+    ratsg            RaTSG                             accuracy of "no answer" and R1 (stages/metrics/answerability.py); no ranges
 
 `corrected` values of a profile: the best-scored windows instead of the first in the file, an undefined IoU is 0, an empty range
 has no value (None), repeated ids are told apart by (vid, qid), rejected queries count 1 or 0 instead of the overlap of
@@ -113,7 +114,7 @@ def common(predictions: Predictions, truth: Truth, *, strict: bool) -> tuple[Pre
     shared = left & right
     if not shared:
         raise NotApplicableError(f"{predictions.records.path}: no id in common with {truth.records.path}")
-    rows = [np.array([i for i, one in enumerate(side.ids) if one in shared], dtype=np.int64) for side in (predictions, truth)]
+    rows = [np.array([i for i, qid in enumerate(side.ids) if qid in shared], dtype=np.int64) for side in (predictions, truth)]
     return predictions.take(rows[0]), truth.take(rows[1])
 
 
@@ -130,8 +131,8 @@ def _matched(
     if not by_record:
         unique = len(set(predictions.ids)) == len(predictions.ids) and len(set(truth.ids)) == len(truth.ids)
         if unique:
-            places = {one: row for row, one in enumerate(truth.ids)}
-            return predictions, truth.take(np.array([places[one] for one in predictions.ids], dtype=np.int64))
+            places = {qid: row for row, qid in enumerate(truth.ids)}
+            return predictions, truth.take(np.array([places[qid] for qid in predictions.ids], dtype=np.int64))
         for side in (predictions, truth):
             if again := answerability.repeated(list(zip(side.vids, side.ids, strict=True))):
                 place = side.records.place(again[0])
@@ -150,8 +151,8 @@ def _reference_windows(
     assert predictions.windows is not None
     nonempty(predictions.windows, predictions.records, "pred_relevant_windows")
     groups, distinct = sequences(predictions.ids)
-    numbers = {one: index for index, one in enumerate(distinct)}
-    true_groups = np.fromiter((numbers[one] for one in truth.ids), dtype=np.int64, count=len(truth.ids))
+    numbers = {qid: index for index, qid in enumerate(distinct)}
+    true_groups = np.fromiter((numbers[qid] for qid in truth.ids), dtype=np.int64, count=len(truth.ids))
     out = {}
     for name, limits in rules.ranges.items():
         inside = _inside(truth.windows, limits)
@@ -226,8 +227,8 @@ def _nothing(rules: Profile) -> dict[str, Any]:
 def _highlights(predictions: Predictions, truth: Truth, corrected: bool) -> dict[str, Any]:
     assert predictions.saliency is not None
     groups, distinct = sequences(predictions.ids)
-    numbers = {one: index for index, one in enumerate(distinct)}
-    true_groups = np.fromiter((numbers[one] for one in truth.ids), dtype=np.int64, count=len(truth.ids))
+    numbers = {qid: index for index, qid in enumerate(distinct)}
+    true_groups = np.fromiter((numbers[qid] for qid in truth.ids), dtype=np.int64, count=len(truth.ids))
     kept, kept_true = last_of(groups, len(distinct)), last_of(true_groups, len(distinct))
     saliency, ratings = predictions.saliency.take(kept), highlights.ratings_of(truth.take(kept_true))
     if (empty := kept[saliency.lengths == 0]).size:

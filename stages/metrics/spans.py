@@ -114,10 +114,10 @@ def _several_truths(predicted: Ragged, true: Ragged, undefined_matches: bool) ->
 
 def _area(hits: Bool, positives: Int) -> Float:
     """hits (Q, T, P), positives (Q,) -> area under the envelope (Q, T), summed in rank order."""
-    found = np.cumsum(hits, axis=2)
-    precision = found / np.arange(1, hits.shape[2] + 1)
+    hits_so_far = np.cumsum(hits, axis=2)
+    precision = hits_so_far / np.arange(1, hits.shape[2] + 1)
     envelope = np.maximum.accumulate(precision[:, :, ::-1], axis=2)[:, :, ::-1]
-    recall = found / positives[:, None, None]
+    recall = hits_so_far / positives[:, None, None]
     area = np.zeros(hits.shape[:2])
     previous: Float | float = 0.0
     for k in range(hits.shape[2]):

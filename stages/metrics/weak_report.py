@@ -1,7 +1,8 @@
 """The flat numbers of one split of weakly supervised localisation, in percent.
 
-"R@1,IoU@0.5" is the run's headline: the answer with or without a vote, as it is told. The same with "no_vote.", "vote_weighted."
-or "vote_plain." in front is the answer of that profile; "R@5,..." is the best of the first five, which a vote does not change.
+"R@1,IoU@0.5" is the run's headline: of the answer that its evaluation is set to, with a vote or without. The same with
+"no_vote.", "vote_weighted." or "vote_plain." in front is the answer of that profile; "R@5,..." is the best of the first five,
+which a vote does not change.
 """
 
 from __future__ import annotations

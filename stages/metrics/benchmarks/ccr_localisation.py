@@ -40,11 +40,11 @@ def score(request: Request) -> Scored:
     if late := int((truth[:, 1] > 1).sum()):
         scored.warnings.append(f"{labels.path}: {late} windows end after their video; as in the reference, they are not clipped")
 
-    def one(profile: str, _corrected: bool) -> dict[str, Any]:
+    def values_of(profile: str, _corrected: bool) -> dict[str, Any]:
         numbers = localisation(spans, truth, profile)
         return {"rounded": rounded(numbers, DECIMALS), "unrounded": numbers}
 
-    each_profile(request, PROFILES, scored, one)
+    each_profile(request, PROFILES, scored, values_of)
     return scored
 
 
