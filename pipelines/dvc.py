@@ -32,7 +32,6 @@ from prefect.states import Completed
 from pipelines.output import lines
 
 TRY_AGAIN = 75  # exit code of a stage's command that says: not now, but later (EX_TEMPFAIL)
-NETWORK_STAGES = ("fetch",)
 RETRY_SECONDS = (10, 60, 300)
 TAIL = 12  # lines of log that a failure quotes
 
@@ -177,13 +176,22 @@ class Workspace:
         if "error" in reply:
             quoted = "\n".join(f"    {line}" for line in tail)
             raise StageFailedError(f"{stage}: {reply['error']}\n{quoted}\nAlone: dvc repro {stage}", reply["exit"])
-        if ran and self._share:
+        if ran:
+            self._unshared(stage).touch()
+        if self._share and self._unshared(stage).exists():
             pushed = self._ask({"do": "push", "stage": stage}, log)
             if "error" in pushed:
                 raise StageFailedError(f"{stage}: it ran, but the DVC remote did not take it: {pushed['error']}", TRY_AGAIN)
+            self._unshared(stage).unlink()
         if ran:
             return "ran"
         return "restored" if reply["changed"] else "unchanged"
+
+    def _unshared(self, stage: str) -> Path:
+        """A mark that stays as long as no remote has what this workspace ran."""
+        folder = Path(".dvc/tmp/unshared")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / stage
 
     def _ask(self, request: dict[str, Any], hear: Callable[[str], None]) -> dict[str, Any]:
         _write(self._process, json.dumps(request))
@@ -207,7 +215,7 @@ def _write(process: subprocess.Popen[bytes], line: str) -> None:
 
 
 def network_trouble(_task: object, _run: TaskRun, state: State[Any]) -> bool:
-    """Whether a failed stage said that another try may help. Bad data stay bad."""
+    """Whether a failed stage said that another try may help: a download, or the remote. Bad data stay bad."""
     error = state.result(raise_on_failure=False)
     return isinstance(error, StageFailedError) and error.exit_code == TRY_AGAIN
 
@@ -230,9 +238,9 @@ def _level(line: str) -> int:
 def bring_up_to_date(targets: Sequence[str], workspace: Workspace) -> None:
     """Every stage that the targets need, one task run each, one at a time: they share the workspace and the accelerator.
 
-    A stage that fetches from the network is tried again if it says that this may help. The first failure ends the flow.
+    A stage is tried again if it was the network that failed it. The first other failure ends the flow.
     """
     delays: list[float] = list(RETRY_SECONDS)
     patient = repro.with_options(retries=len(delays), retry_delay_seconds=delays, retry_condition_fn=network_trouble)
     for stage in workspace.graph.upstream(targets):
-        (patient if kind_of(stage) in NETWORK_STAGES else repro)(stage, workspace)
+        patient(stage, workspace)

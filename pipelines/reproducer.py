@@ -49,9 +49,12 @@ def graph(repo: Repo) -> dict[str, Any]:
 
 def repro(repo: Repo, stage: str, share: bool) -> dict[str, Any]:
     """Bring one stage up to date; what it depends on must be. `share`: look first whether another machine has done it."""
-    if share:
+    (found,) = repo.stage.collect(stage)
+    # what is not cached is on no remote, yet asked to pull it DVC would be content with nothing
+    pull = share and all(out.use_cache or out.metric or out.plot for out in found.outs)
+    if pull:
         repo.stage_cache.pull(None)
-    return {"changed": bool(repo.reproduce(stage, single_item=True, pull=share))}
+    return {"changed": bool(repo.reproduce(stage, single_item=True, pull=pull))}
 
 
 def push(repo: Repo, stage: str) -> dict[str, Any]:

@@ -76,7 +76,17 @@ def test_the_number_of_one_run_re_runs_that_run_only(line):
     workspace.write_params(line, params)
     assert stages_run(workspace.dvc(line, "repro")) == ["train@two", "evaluate@two", "report@demo"]
     workspace.write_params(line, small_params())
-    workspace.dvc(line, "repro")
+    assert stages_run(workspace.dvc(line, "repro")) == []  # a change undone: DVC takes back what it was before
+
+
+def test_another_machine_takes_trainings_from_the_remote(line, tmp_path):
+    workspace.dvc(line, "remote", "add", "--force", "--default", "lab", str(tmp_path / "lab"))
+    workspace.dvc(line, "push", "--quiet", "--run-cache")
+    other = workspace.prepare(tmp_path / "other", small_params(), code=line)
+    workspace.dvc(other, "remote", "add", "--default", "lab", str(tmp_path / "lab"))
+    ran = stages_run(workspace.dvc(other, "repro", "--pull"))
+    assert ran == ["fetch@planted", "consolidate@planted"]  # each machine gets the published files by itself
+    assert (other / "dvc.lock").read_bytes() == (line / "dvc.lock").read_bytes()
 
 
 def test_another_folder_gives_the_same_lock_even_when_stages_are_killed(line, tmp_path):

@@ -19,13 +19,13 @@ stages:
       - echo "bytes of ${item} come in"
       - test ! -e offline || { rm offline; echo "no route to the mirror"; exit 75; }
       - mkdir -p data/raw && echo "${item}" > data/raw/${item}
-      outs: ["data/raw/${item}"]
+      outs: [{"data/raw/${item}": {persist: true, cache: false}}]
   consolidate:
     foreach: [small]
     do:
       cmd: echo "store of ${item}" && mkdir -p data/features && cp data/raw/${item} data/features/${item}
       deps: ["data/raw/${item}"]
-      outs: ["data/features/${item}"]
+      outs: [{"data/features/${item}": {persist: true}}]
   dictionary:
     foreach: [centres]
     do:

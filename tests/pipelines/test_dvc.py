@@ -95,8 +95,8 @@ def test_stages_run_once_are_then_unchanged_and_come_back_from_the_run_cache(wor
     assert [repro(workspace, name)[0] for name in STAGES_OF_ONE] == ["unchanged"] * 5
     (folder / "data/runs/one").unlink()
     (folder / "dvc.lock").unlink()
-    # DVC keeps no run of a stage without dependencies, which the fetch is here
-    assert [repro(workspace, name)[0] for name in STAGES_OF_ONE] == ["ran", "restored", "restored", "restored", "restored"]
+    # DVC keeps no run of a stage whose output persists
+    assert [repro(workspace, name)[0] for name in STAGES_OF_ONE] == ["ran", "ran", "restored", "restored", "restored"]
 
 
 def test_a_failing_stage_quotes_its_log_and_its_exit_code(workspace):
@@ -111,15 +111,23 @@ def test_a_failing_stage_quotes_its_log_and_its_exit_code(workspace):
 
 
 def test_a_remote_that_takes_nothing_is_said_and_the_process_goes_on(workspace, folder):
-    (folder / "data/raw/small").unlink(missing_ok=True)
+    (folder / "data/features/small").unlink(missing_ok=True)
     (folder / "dvc.lock").unlink(missing_ok=True)
+    workspace.repro("fetch@small", print)
     local = folder / ".dvc" / "config.local"
     local.write_text(f"[core]\n    remote = lab\n['remote \"lab\"']\n    url = {folder / 'train.py' / 'below-a-file'}\n")
     try:
         with Workspace.open(share=True) as sharing:
-            with pytest.raises(StageFailedError, match=r"fetch@small: it ran, but the DVC remote did not take it: .*Not a dir"):
-                sharing.repro("fetch@small", print)
-            assert sharing.repro("fetch@small", print) == "unchanged"
+            with pytest.raises(
+                StageFailedError, match=r"consolidate@small: it ran, but the DVC remote did not take it: .*Not a dir"
+            ):
+                sharing.repro("consolidate@small", print)
+            # it did run, and no remote has it: until one takes it, that is a failure
+            with pytest.raises(StageFailedError, match="did not take it"):
+                sharing.repro("consolidate@small", print)
+            local.write_text(f"[core]\n    remote = lab\n['remote \"lab\"']\n    url = {folder / 'lab'}\n")
+            assert sharing.repro("consolidate@small", print) == "unchanged"
+            assert [path for path in (folder / "lab").rglob("*") if path.is_file()]
     finally:
         local.unlink()
 
@@ -162,3 +170,17 @@ def test_when_the_flow_dies_its_stage_ends_too(folder):
             return
         time.sleep(0.05)
     pytest.fail("the stage's command still runs")
+
+
+def test_files_that_no_remote_keeps_are_fetched_again_where_they_are_missing(workspace, folder, tmp_path):
+    for name in STAGES_OF_ONE:
+        workspace.repro(name, print)
+    (folder / "data/raw/small").unlink()  # as in a clone that has dvc.lock from git
+    local = folder / ".dvc" / "config.local"
+    local.write_text(f"[core]\n    remote = lab\n['remote \"lab\"']\n    url = {tmp_path / 'lab'}\n")
+    try:
+        with Workspace.open(share=True) as sharing:
+            assert sharing.repro("fetch@small", print) == "ran"
+    finally:
+        local.unlink()
+    assert (folder / "data/raw/small").is_file()
