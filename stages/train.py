@@ -56,6 +56,8 @@ KNOWN_ERRORS = (
     VocabularyError, EncoderError, OSError,
 )  # fmt: skip
 
+NOT_VALIDATED = ("splits", "primary", "published", "baseline_seed", "examples")  # of an evaluation, whatever the task
+
 log = logging.getLogger(__name__)
 
 
@@ -114,12 +116,9 @@ def train(name: str, run: Run, inputs: Inputs, out: Path, *, policy: Policy = "a
 
 
 def _recipe(record: RunRecord, evaluate: Any) -> dict[str, Any]:
-    """What decides the result: the record, and how the validation turns windows into predictions."""
-    moments = ("top", "nms_threshold", "rounding_unit", "rounding", "masks", "vote")
-    relations = ("per_pair", "per_segment", "associated", "first_score_one", "kept", "decimals", "recall_at", "tail_below")
-    fields = ("batch_size", *moments, *relations)
-    told = {name: getattr(evaluate, name) for name in fields if hasattr(evaluate, name)}
-    return dataclasses.asdict(record) | {"validation": told}
+    """What decides the result: the record, and how the validation turns what a model says into metrics."""
+    validation = {name: value for name, value in dataclasses.asdict(evaluate).items() if name not in NOT_VALIDATED}
+    return dataclasses.asdict(record) | {"validation": validation}
 
 
 def _code(processes: Processes) -> dict[str, str]:

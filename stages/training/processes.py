@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from stages.training.batches import Indices
+from stages.training.devices import Device, device_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,22 +28,20 @@ class Processes:
     accelerator: Any = None  # accelerate.Accelerator where there are several processes
 
     @classmethod
-    def join(cls, device: Literal["auto", "cpu", "cuda"]) -> Processes:
+    def join(cls, device: Device) -> Processes:
         """The processes torchrun has started, or this one alone.
 
-        Raises ValueError if a GPU is asked for where there is none.
+        Raises RunError if a GPU is asked for where there is none.
         """
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("device cuda: PyTorch sees no GPU here (python -m stages.doctor says why); set device: auto or cpu")
-        on_cpu = device == "cpu" or not torch.cuda.is_available()
+        own = device_of(device)
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-            return cls(device=torch.device("cpu" if on_cpu else "cuda"))
+            return cls(device=own)
         # Imported here: two seconds that a single process need not wait.
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
         # Some methods have parameters that a pass does not reach.
         form = DistributedDataParallelKwargs(find_unused_parameters=True)
-        accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=[form])
+        accelerator = Accelerator(cpu=own.type == "cpu", mixed_precision="no", kwargs_handlers=[form])
         return cls(
             device=accelerator.device, rank=accelerator.process_index, count=accelerator.num_processes, accelerator=accelerator
         )
