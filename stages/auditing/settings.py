@@ -1,19 +1,20 @@
-"""The numbers of one audit (params.yaml: audits.<name>): which variants of a run are trained, how often, and what is compared."""
+"""Settings of one audit (params.yaml: audits.<name>): the variants of a run that are trained, the seeds, and what is compared."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 from typing import Any, Literal, get_args
 
 Control = Literal["scene-only", "question-only", "evidence"]
 SCENE, WORDS, EVIDENCE = get_args(Control)
-CONTROLS = {SCENE: "average", WORDS: "nothing", EVIDENCE: "evidence"}  # -> how much is shown: stages/training/shown.py
-TWIN = "unbiased"  # a twin of variant v is called v-unbiased
+CONTROLS = {SCENE: "average", WORDS: "nothing", EVIDENCE: "evidence"}  # -> part of the video: stages/training/shown.py
+TWIN = "unbiased"  # variant v trained without bias is called v-unbiased
 
 
 @dataclass(frozen=True, kw_only=True)
 class Confounders:
-    """What a run on this data set reads besides samples and features, as in `runs`."""
+    """Files that a run on this data set reads besides samples and features, as in `runs`."""
 
     video: str
     query: str
@@ -21,7 +22,7 @@ class Confounders:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditData:
-    """A data set and the confounders that were made from it."""
+    """A data set and the confounder files that were made from it."""
 
     dataset: str
     confounders: Confounders
@@ -29,24 +30,36 @@ class AuditData:
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Test splits: iid has the biases of training, interventional none of them, reversed others (None: there is none)."""
+    """Names of the test splits, all different.
+
+    iid               has the biases of training
+    interventional    has none of them
+    reversed          has other biases; None: the data set has no such split
+    """
 
     iid: str = "iid"
     interventional: str = "interventional"
     reversed: str | None = "reversed"
 
+    def __post_init__(self) -> None:
+        """Refuse one split under two names: every gap would be 0."""
+        given = [(name, getattr(self, name)) for name in ("iid", "interventional", "reversed")]
+        for (name, split), (other, other_split) in combinations(given, 2):
+            if split == other_split:
+                raise ValueError(f"{name} and {other} are both {split!r}, must be different splits")
+
     def names(self) -> tuple[str, ...]:
-        """Those that are there."""
+        """The splits that the data set has."""
         return (self.iid, self.interventional, *([self.reversed] if self.reversed else []))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """The same world with its bias at other strengths: base and full are trained on each, and tested as ever.
+    """The same world with its bias at other strengths: base and full are trained on each, and tested on the splits of the audit.
 
-    over         what is swept, in words, for the axis
-    fields       dotted paths in the world of the audit's data set that take the strength
-    strengths    beside the world's own, which the other cells of the audit have
+    over         what is swept, in words, for the axis of the chart
+    fields       dotted paths in the world of the audit's data set whose value is the strength
+    strengths    other than the world's own, at which the other cells of the audit are trained
     seeds        of the trainings at each strength
     """
 
@@ -66,28 +79,30 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """One audit: cells are variants x seeds of one run, each trained and evaluated on its own.
+    """One audit: every variant of one run is trained and evaluated with every seed.
 
     run            entry of runs that all variants start from
-    report         the results page that shows it, and its title there
+    report         the results page that shows the audit
+    title          of the audit on that page; its name if empty
     notes          variant -> what is changed, in words
-    data           its data set
+    data           the data set that the variants are trained on
     unbiased       the same data set with training videos that have no bias, and the same test videos; `data` again where no
-                   variant has a twin (the graph names both)
+                   variant has a twin (dvc.yaml depends on both)
     variants       name -> values put in place of the run's, by dotted path: {model.counterfactual: average}
     base, full     variants without and with the intervention; gains are over base
-    twins          variants that are also trained on `unbiased`, as <name>-unbiased: what a gain or a gap is there is no debiasing
-    controls       of CONTROLS: base that sees the time average, nothing, or the true evidence of the video, all else as it is.
-                   Base that sees the average is trained without bias too
-    chance         of the first measure where nothing is known, for the controls: a number, or which of `numbers` it is (of base,
-                   on the interventional split: random windows, say); None: not told
+    twins          variants that are also trained on `unbiased`, as <name>-unbiased: a gain or gap that remains there is not
+                   caused by the bias
+    controls       of CONTROLS: base trained and tested on the time average of each video, on no video, or on the true evidence
+                   alone. The first is trained without bias, too
+    chance         value of the first measure for a model that knows nothing, which controls are compared with: a number, or a
+                   name in `numbers`, whose value for base on the interventional split is taken; None: unknown
     seeds          of the trainings
-    splits         test splits
-    sweep          the same at other strengths of the bias; None: not asked
-    measures       per-query numbers to compare, the headline first; what there is, the task of the method says
-    numbers        further metrics of the evaluation, without the split's name, tabled over seeds
-    resamples, confidence, bootstrap_seed      of the intervals
-    jobs           cells that are worked on side by side, one thread each; no number depends on it
+    splits         names of the test splits
+    sweep          further trainings at other strengths of the bias; None: none
+    measures       per-query numbers to compare, the headline first; of the MEASURES of the method's task
+    numbers        further metrics of the evaluation of base or full, without the split's name: mean and deviation over seeds
+    resamples, confidence, bootstrap_seed      of the intervals (effects.py says what they cover)
+    jobs           cells that run at the same time, each in one process of one thread; no result depends on it
     """
 
     run: str
@@ -113,7 +128,7 @@ class Audit:
     jobs: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what single values or their combination cannot mean; all complaints at once."""
+        """Refuse values that are invalid alone or together; all complaints at once."""
         unknown = sorted({self.base, self.full, *self.twins} - set(self.variants))
         taken = sorted(set(CONTROLS) & set(self.variants))
         clash = sorted(name for name in self.variants if name.removesuffix(f"-{TWIN}") in self.twins and name not in self.twins)
@@ -145,10 +160,10 @@ class Audit:
 
     def changes(self) -> dict[str, dict[str, Any]]:
         """Every variant, control and twin -> values by dotted path, the data set among them."""
-        seen = {name: {**self.variants[self.base], "features.shown": CONTROLS[name]} for name in self.controls}
-        known = self.variants | seen
-        out = {name: {**_places(self.data), **values} for name, values in known.items()}
-        return out | {f"{name}-{TWIN}": {**known[name], **_places(self.unbiased)} for name in self.with_twins}
+        controls = {name: {**self.variants[self.base], "features.shown": CONTROLS[name]} for name in self.controls}
+        changes = self.variants | controls
+        biased = {name: {**_places(self.data), **values} for name, values in changes.items()}
+        return biased | {f"{name}-{TWIN}": {**changes[name], **_places(self.unbiased)} for name in self.with_twins}
 
     @property
     def with_twins(self) -> tuple[str, ...]:
@@ -156,7 +171,7 @@ class Audit:
         return (*self.twins, *(name for name in self.controls if name == SCENE))
 
     def at_strength(self) -> Audit:
-        """The audit of one strength of the sweep: base against full."""
+        """The audit of one strength of the sweep, with base and full alone."""
         assert self.sweep is not None
         compared = {name: self.variants[name] for name in (self.base, self.full)}
         return replace(self, variants=compared, twins=(), controls=(), notes={}, seeds=self.sweep.seeds, sweep=None)

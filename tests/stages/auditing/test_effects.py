@@ -92,6 +92,25 @@ def test_seeds_that_disagree_widen_the_interval():
     assert width["disagree"] > 3 * width["agree"]
 
 
+def coverage(seeds, ratio, repeats=500, queries=60):
+    """Percent of 95 % intervals that contain the true value, 0; ratio: deviation over seeds / standard error over queries."""
+    draws = np.random.default_rng(0)
+    terms = {("full", "iid"): 1.0}
+    hits = 0
+    for _ in range(repeats):
+        rows = draws.normal(size=(1, queries)) + ratio / np.sqrt(queries) * draws.normal(size=(seeds, 1))
+        _, low, high, *_ = estimate(aligned({("full", "iid"): rows}, range(seeds)), "IoU", terms, audit(resamples=300))
+        hits += low <= 0 <= high
+    return 100 * hits / repeats
+
+
+@pytest.mark.parametrize(
+    ("seeds", "ratio", "percent"), [(3, 1, 93), (3, 2, 89), (3, 4, 83), (3, 20, 76), (5, 1, 93), (5, 2, 91), (5, 20, 85)]
+)
+def test_intervals_over_few_seeds_cover_the_truth_as_often_as_their_module_says(seeds, ratio, percent):
+    assert coverage(seeds, ratio) == pytest.approx(percent, abs=4)
+
+
 def test_the_same_seed_of_the_bootstrap_gives_the_same_interval():
     values = aligned({("full", "iid"): np.random.default_rng(4).normal(size=(2, 30))})
     first, again, other = (estimate(values, "IoU", {("full", "iid"): 1.0}, audit(bootstrap_seed=seed))[1:3] for seed in (5, 5, 6))

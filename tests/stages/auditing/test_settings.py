@@ -32,6 +32,8 @@ def test_a_twin_is_its_variant_on_the_unbiased_data():
         ({"seeds": [1, 1]}, "seeds"),
         ({"measures": []}, "measures"),
         ({"chance": "random"}, "a number or one of numbers"),
+        ({"splits": {"interventional": "iid"}}, "splits: .*iid and interventional are both 'iid'"),
+        ({"splits": {"reversed": "interventional"}}, "interventional and reversed are both 'interventional'"),
         ({"unbiased": DATA}, "another data set"),
         ({"confidence": 1.0}, "confidence"),
         ({"variants": {"base": {}, "full": {}, "full-unbiased": {}}}, "name of a twin"),
