@@ -1,15 +1,16 @@
-r"""Stage `audit`: does an intervention remove a bias whose truth is known? Variants of one run over seeds, side by side.
+r"""Stage `audit`: does an intervention remove a bias whose true effect is known? Variants of one run are trained and compared.
 
 reads   data/samples/, data/features/, data/raw/    those of the audit's data sets; their confounders as params.yaml names them
-writes  data/audits/<name>/cells/<variant>/<seed>/  a training and its evaluation each (stages/auditing/cells.py). Found complete
-                                                    and made from the same they are kept: an interrupted audit goes on
-        data/audits/<name>/cells/data-at-<x>/       of a sweep: the world with its bias at strength x, through the same stages;
-                                                    its trainings are beside it, <variant>-at-<x>/<seed>/
+writes  data/audits/<name>/cells/<variant>/<seed>/  a training and its evaluation each (stages/auditing/cells.py). A complete cell
+                                                    whose inputs have not changed is not run again: an interrupted audit resumes;
+                                                    cells that the entry does not ask for stay, but are in none of the results
+        data/audits/<name>/cells/data-at-<x>/       of a sweep: the world with its bias at strength x, and what is made from it;
+                                                    trainings on it are beside it, <variant>-at-<x>/<seed>/
         data/audits/<name>/outcomes.parquet         numbers of single queries: variant, split, seed, sample_id, measures
         data/audits/<name>/metrics.json             <variant>.<split, gap, gain, ...>.<measure>, with .low, .high and .seed_sd
         data/audits/<name>/plots/effects.csv        the same as a table (stages/auditing/effects.py says what the effects are)
         data/audits/<name>/plots/numbers.csv        further metrics of the evaluations by variant and split, over seeds
-        data/pages/<report>/audits/<name>.json      all of it for a results page, and what it says in sentences
+        data/pages/<report>/audits/<name>.json      all of it for a results page, with the findings in sentences
 
 for example
   python -m stages.audit --name ccr --samples data/samples --features data/features --raw data/raw --out data/audits/ccr \
@@ -19,29 +20,27 @@ for example
 from __future__ import annotations
 
 import argparse
-import csv
 import importlib.metadata
-import io
-import json
 import logging
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
 
 from tqdm import tqdm
 
 from models.method import load_method
-from stages.auditing import code
-from stages.auditing.cells import AuditError, Cell, remove_others, run_cells
+from stages.auditing.cells import AuditError, Cell, keep_or_remove_others, run_cells
+from stages.auditing.code import combined_digest, digests
 from stages.auditing.effects import Effect, effects
-from stages.auditing.outcomes import Outcomes, align, write_outcomes
+from stages.auditing.outcomes import Outcomes, align, read_records, write_outcomes
 from stages.auditing.pages import page
 from stages.auditing.settings import Audit, AuditData, Confounders
-from stages.auditing.steps import joined
+from stages.auditing.steps import chained_command
+from stages.auditing.tables import at_strength, csv_table, evaluation_numbers, metrics_of, tabled_numbers
 from stages.datasets.schema import DatasetError
+from stages.parameters.strict import nearest
 from stages.params import DEFAULT_FILE, ParamsError, Run, load_params, lookup, run_alone, world_alone, world_value
 from stages.predictions.submission import write_beside, write_json
 from stages.tasks.task import Data, Inputs, load_task
@@ -75,18 +74,24 @@ class Planned:
         """What its evaluation writes."""
         return self.cell.folder / "results"
 
+    @property
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """split -> metric -> value, of the finished evaluation."""
+        return evaluation_numbers(self.results / "metrics.json", self.run.evaluate.splits)
+
 
 def plan(audit: Audit, places: Places, out: Path, at: str = "") -> list[Planned]:
-    """Every cell, seeds first: an audit that is cut short has whole variants of one seed rather than one variant of all.
+    """Every cell, seed by seed: an audit that is interrupted early has all variants of one seed, which can be compared.
 
-    at    what the folders of the variants end with
+    at    end of the names of the variants' folders
 
     Raises ParamsError for a variant that is no run, OSError for inputs that are not there.
     """
     planned = []
     for seed in audit.seeds:
         for variant, changes in audit.changes().items():
-            text, run = run_alone(places.params, audit.run, {**changes, "seed": seed, "train.threads": 1})
+            alone = {"seed": seed, "train.threads": 1, "train.processes": 1}  # cells run side by side already
+            text, run = run_alone(places.params, audit.run, {**changes, **alone})
             if absent := [split for split in audit.splits.names() if split not in run.evaluate.splits]:
                 raise ParamsError(
                     f"{places.params}: runs.{audit.run}.evaluate.splits: no {', '.join(absent)}, which the audit compares"
@@ -97,8 +102,9 @@ def plan(audit: Audit, places: Places, out: Path, at: str = "") -> list[Planned]
                 seed=seed,
                 folder=folder,
                 params=text,
-                digest=code.joined(_decisive(text, run, places)),
+                digest=combined_digest(_decisive(text, run, places)),
                 commands=_commands(audit.run, run, places, folder),
+                results=("results/metrics.json", *(f"results/splits/{split}.jsonl" for split in audit.splits.names())),
             )
             planned.append(Planned(cell=cell, run=run))
     return planned
@@ -114,12 +120,12 @@ def _commands(name: str, run: Run, places: Places, folder: Path) -> tuple[tuple[
         "out": folder / "run",
     }
     evaluate = {"run": folder / "run", "results": folder / "results", "page": folder / "page.json"}
-    return (joined([("stages.train", *_options(data | train)), ("stages.evaluate", *_options(data | evaluate))]),)
+    return (chained_command([("stages.train", *_options(data | train)), ("stages.evaluate", *_options(data | evaluate))]),)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strength:
-    """The data of one strength of a sweep, as a cell of their own, and what is trained on them."""
+    """The data of one strength of a sweep, which are made in a cell of their own, and the audit of what is trained on them."""
 
     value: float
     cell: Cell
@@ -127,8 +133,8 @@ class Strength:
     places: Places
 
     def planned(self, out: Path) -> list[Planned]:
-        """The trainings; the data have to be there."""
-        return plan(self.audit, self.places, out, _at(self.value))
+        """The trainings; the cell of the data has to be complete."""
+        return plan(self.audit, self.places, out, at_strength(self.value))
 
 
 @dataclass(frozen=True)
@@ -146,57 +152,56 @@ MAKERS = {
 }
 
 
-def _at(strength: float) -> str:
-    return f"-at-{strength:g}"
-
-
 def plan_strengths(audit: Audit, places: Places, out: Path) -> list[Strength]:
-    """The worlds of a sweep, made as the stages make any: world, fetch, consolidate, and what the runs read beside.
+    """The worlds of a sweep, made by the same stages as any other: world, fetch, consolidate, and those of the confounders.
 
     Raises ParamsError for a strength that the world cannot have.
     """
-    found = []
+    strengths = []
     for value in audit.sweep.strengths if audit.sweep else ():
         assert audit.sweep is not None
-        folder, name = out / "cells" / f"data{_at(value)}" / "0", audit.data.dataset
+        folder, name = out / "cells" / f"data{at_strength(value)}" / "0", audit.data.dataset
         text, world = world_alone(places.params, name, dict.fromkeys(audit.sweep.fields, value), folder / "world")
-        there = Places(**{part: folder / part for part in ("samples", "features", "raw")}, params=places.params)
-        data = {"samples": there.samples / name, "features": there.features / name, "raw": there.raw / name}
+        made = Places(**{part: folder / part for part in ("samples", "features", "raw")}, params=places.params)
+        data = {"samples": made.samples / name, "features": made.features / name, "raw": made.raw / name}
         steps = [
             ("world", world, {"out": folder / "world"}),
             ("fetch", name, {"out": data["raw"]}),
             ("consolidate", name, data),
         ]
-        confounders = {}
+        confounders, made_files = {}, []
         for stream, path in asdict(audit.data.confounders).items():
             confounders[stream] = path
             if stage := MAKERS.get(Path(path).parent.name):
                 confounders[stream] = str(folder / Path(path).parent.name / Path(path).name)
+                made_files.append(f"{Path(path).parent.name}/{Path(path).name}")
                 read = {part: data[part] for part in stage.reads}
                 steps.append((stage.name, Path(path).stem, read | {"out": confounders[stream]}))
+        stages = [stage for stage, _, _ in steps]
         cell = Cell(
-            variant=f"data{_at(value)}",
+            variant=f"data{at_strength(value)}",
             seed=0,
             folder=folder,
             params=text,
-            digest=code.joined({"params": code.joined({"": text}), **_code_of([stage for stage, _, _ in steps], audit, places)}),
+            digest=combined_digest({"params": combined_digest({"": text}), **_code_of(stages, audit, places)}),
             commands=(
-                joined(
+                chained_command(
                     (f"stages.{stage}", *_options({"name": key, **files, "params": folder / "params.yaml"}))
                     for stage, key, files in steps
                 ),
             ),
-            passing=("world",),  # the fetch has what belongs to the data set
+            results=(f"samples/{name}/quality.json", f"raw/{name}/manifest.json", *made_files),
+            temporary=("world",),  # fetch has copied what belongs to the data set
         )
         own = replace(audit.at_strength(), data=AuditData(dataset=name, confounders=Confounders(**confounders)))
-        found.append(Strength(value=value, cell=cell, audit=own, places=there))
-    return found
+        strengths.append(Strength(value=value, cell=cell, audit=own, places=made))
+    return strengths
 
 
 def _code_of(stages: Sequence[str], audit: Audit, places: Places) -> dict[str, str]:
     """Digests of the code that makes data, the adapter of the data set among it."""
     adapter = load_params(places.params, methods=False).datasets[audit.data.dataset].adapter
-    return code.digests([*(f"stages.{stage}" for stage in stages), f"stages.datasets.{adapter}"], ROOT)
+    return digests([*(f"stages.{stage}" for stage in stages), f"stages.datasets.{adapter}"], ROOT)
 
 
 def _options(values: Mapping[str, object]) -> Iterable[str]:
@@ -215,85 +220,75 @@ def _decisive(text: str, run: Run, places: Places) -> dict[str, str]:
     modules = ["stages.train", "stages.evaluate", f"stages.tasks.{task}", f"models.methods.{run.method}"]
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
-        "params": code.joined({"": text}),
+        "params": combined_digest({"": text}),
         **inputs.digests(run.features.stores(), run.features.encoder),
-        **code.digests(modules, ROOT),
+        **digests(modules, ROOT),
         **versions,
     }
+
+
+def refuse_unknown(place: str, names: Iterable[str], known: Iterable[str], owner: str) -> None:
+    """Raises ParamsError for names that are not known, with the nearest and all known ones; owner: who has those."""
+    known = list(dict.fromkeys(known))
+    if unknown := [f"no {name!r}{nearest(name, dict.fromkeys(known)).rstrip('.')}" for name in names if name not in known]:
+        raise ParamsError(f"{place}: {'; '.join(unknown)}; {owner} {', '.join(known)}")
+
+
+def check_measures(place: str, audit: Audit, planned: Sequence[Planned]) -> None:
+    """Raises ParamsError for a measure that no task of the variants can yield."""
+    tasks = {load_method(cell.run.method).Model.TASK for cell in planned}
+    known = (name for task in sorted(tasks) for name in load_task(task).MEASURES)
+    refuse_unknown(f"{place}.measures", audit.measures, known, f"{', '.join(sorted(tasks))} has")
+
+
+def first_cells(audit: Audit, planned: Sequence[Planned]) -> list[Planned]:
+    """Those of base and full with the first seed: they show which measures and numbers there are."""
+    compared = (audit.base, audit.full)
+    return [cell for cell in planned if cell.cell.variant in compared and cell.cell.seed == audit.seeds[0]]
+
+
+def check_first(place: str, audit: Audit, first: Sequence[Planned], places: Places) -> None:
+    """Hold the finished first cells against what the audit compares.
+
+    Raises ParamsError for a measure without a value, and for `numbers` or `chance` that no evaluation has.
+    """
+    outcomes = read_outcomes(audit, first, places).values()
+    valued = (name for split in outcomes for name, values in split.values.items() if not all(map(math.isnan, values)))
+    refuse_unknown(f"{place}.measures", audit.measures, valued, f"on these data {audit.base} and {audit.full} have")
+    numbers = {cell.cell.variant: cell.numbers for cell in first}
+    every = sorted(name for of_cell in numbers.values() for split in of_cell.values() for name in split)
+    refuse_unknown(f"{place}.numbers", audit.numbers, every, f"the evaluations of {audit.base} and {audit.full} have")
+    if isinstance(audit.chance, str):
+        cut = audit.splits.interventional
+        refuse_unknown(f"{place}.chance", [audit.chance], sorted(numbers[audit.base][cut]), f"{audit.base} on {cut} has")
 
 
 def read_outcomes(audit: Audit, planned: Sequence[Planned], places: Places) -> dict[tuple[str, int, str], Outcomes]:
     """(variant, seed, split) -> its queries.
 
-    Raises DatasetError for predictions that do not belong to the samples.
+    Raises AuditError for predictions that cannot be read, DatasetError for those that do not belong to the samples.
     """
-    found = {}
-    for one in tqdm(planned, desc="outcomes", unit="cell", dynamic_ncols=True, leave=None):
-        name = one.run.dataset
+    outcomes = {}
+    for cell in tqdm(planned, desc="outcomes", unit="cell", dynamic_ncols=True, leave=None):
+        name = cell.run.dataset
         data = Data(samples=places.samples / name, features=places.features / name, raw=places.raw / name)
-        task = load_task(load_method(one.run.method).Model.TASK)
+        task = load_task(load_method(cell.run.method).Model.TASK)
         for split in audit.splits.names():
-            lines = (one.results / "splits" / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
-            found[one.cell.variant, one.cell.seed, split] = task.outcomes(data, split, [json.loads(line) for line in lines])
-    return found
-
-
-def tabled_numbers(audit: Audit, planned: Sequence[Planned]) -> list[dict[str, Any]]:
-    """Metrics of the evaluations that the audit names, per variant and split: mean, deviation over seeds, number of seeds."""
-    values: dict[tuple[str, str, str], list[float]] = {}
-    for one in planned:
-        metrics = json.loads((one.results / "metrics.json").read_text(encoding="utf-8"))
-        for name in audit.numbers:
-            for split in one.run.evaluate.splits:
-                if f"{split}.{name}" in metrics:
-                    values.setdefault((one.cell.variant, split, name), []).append(metrics[f"{split}.{name}"])
-    return [
-        {
-            "number": name,
-            "variant": variant,
-            "split": split,
-            "mean": fmean(found),
-            "seed_sd": stdev(found) if len(found) > 1 else None,
-            "seeds": len(found),
-        }
-        for (variant, split, name), found in sorted(values.items(), key=lambda item: (item[0][2], item[0][1], item[0][0]))
-    ]
-
-
-def metrics_of(
-    found: Sequence[Effect], numbers: Sequence[Mapping[str, Any]], points: Sequence[tuple[float, Effect]] = ()
-) -> dict[str, float]:
-    """The content of metrics.json: flat, six decimals."""
-    out: dict[str, float | None] = {}
-    named = [(effect.name, effect) for effect in found] + [(f"{effect.name}{_at(at)}", effect) for at, effect in points]
-    for name, effect in named:
-        out[name] = effect.value
-        out |= {f"{name}.{end}": getattr(effect, end) for end in ("low", "high", "seed_sd")}
-    for row in numbers:
-        name = f"{row['variant']}.{row['split']}.{row['number']}"
-        out |= {name: row["mean"], f"{name}.seed_sd": row["seed_sd"]}
-    return {name: round(value, 6) for name, value in out.items() if value is not None and value == value}
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """CSV with a header; missing and undefined values are empty."""
-    stream = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({key: "" if value is None or value != value else value for key, value in row.items()} for row in rows)
-    return stream.getvalue().encode()
+            records = read_records(cell.results / "splits" / f"{split}.jsonl")
+            outcomes[cell.cell.variant, cell.cell.seed, split] = task.outcomes(data, split, records)
+    return outcomes
 
 
 def swept(strengths: Sequence[Strength], out: Path) -> Iterator[tuple[float, Effect]]:
     """(strength, effect): gaps of base and full, and the gain, at every strength."""
-    for one in strengths:
-        aligned = align(read_outcomes(one.audit, one.planned(out), one.places), one.audit.seeds)
-        yield from ((one.value, effect) for effect in effects(one.audit, aligned) if effect.kind in SWEPT)
+    for strength in strengths:
+        outcomes = read_outcomes(strength.audit, strength.planned(out), strength.places)
+        aligned = align(outcomes, strength.audit.seeds)
+        yield from ((strength.value, effect) for effect in effects(strength.audit, aligned) if effect.kind in SWEPT)
 
 
 def own_strength(audit: Audit, places: Places) -> float:
-    """That of the world of the audit."""
+    """The strength of the bias in the world of the audit's own data set."""
     assert audit.sweep is not None
     return world_value(places.params, audit.data.dataset, audit.sweep.fields[0])
 
@@ -307,24 +302,55 @@ def write(
     out: Path,
     page_file: Path,
 ) -> None:
-    """Everything that is made from the finished cells; metrics.json last."""
+    """Write everything that is made from the finished cells; metrics.json last."""
     (out / "metrics.json").unlink(missing_ok=True)
     aligned = align(read_outcomes(audit, planned, places), audit.seeds)
     write_outcomes(out / "outcomes.parquet", aligned)
-    found = list(tqdm(effects(audit, aligned), desc="intervals", unit="effect", dynamic_ncols=True, leave=None))
-    numbers = tabled_numbers(audit, planned)
-    write_beside(out / "plots" / "effects.csv", table([asdict(effect) for effect in found]))
-    write_beside(out / "plots" / "numbers.csv", table(numbers))
-    cells = {one.cell.name: one.cell.digest for one in planned}
-    method = next(one.run.method for one in planned if one.cell.variant == audit.full)
-    points = list(swept(strengths, out))
+    measured = list(tqdm(effects(audit, aligned), desc="intervals", unit="effect", dynamic_ncols=True, leave=None))
+    numbers = tabled_numbers(audit.numbers, ((cell.cell.variant, cell.numbers) for cell in planned))
+    write_beside(out / "plots" / "effects.csv", csv_table([asdict(effect) for effect in measured]))
+    write_beside(out / "plots" / "numbers.csv", csv_table(numbers))
+    digest_by_cell = {cell.cell.name: cell.cell.digest for cell in planned}
+    method = next(cell.run.method for cell in planned if cell.cell.variant == audit.full)
+    sweep_effects = list(swept(strengths, out))
     if audit.sweep:
-        own = own_strength(audit, places)
-        compared = (audit.base, audit.full)
-        points += [(own, effect) for effect in found if effect.kind in SWEPT and effect.variant in compared]
-        cells |= {one.cell.name: one.cell.digest for strength in strengths for one in strength.planned(out)}
-    write_json(page_file, page(name, audit, method, found, numbers, cells, points))
-    write_json(out / "metrics.json", metrics_of(found, numbers, points))
+        own, compared = own_strength(audit, places), (audit.base, audit.full)
+        sweep_effects += [(own, effect) for effect in measured if effect.kind in SWEPT and effect.variant in compared]
+        digest_by_cell |= {cell.cell.name: cell.cell.digest for strength in strengths for cell in strength.planned(out)}
+    write_json(page_file, page(name, audit, method, measured, numbers, digest_by_cell, sweep_effects))
+    write_json(out / "metrics.json", metrics_of(measured, numbers, sweep_effects))
+
+
+def run_audit(name: str, args: argparse.Namespace) -> None:
+    """Run the cells that are not complete, base and full of the first seed before all others, and write the results.
+
+    Raises ParamsError, AuditError, DatasetError, LookupError or OSError.
+    """
+    audit = lookup(load_params(args.params, methods=False).audits, name, "audits")
+    place = f"{args.params}: audits.{name}"
+    places = Places(samples=args.samples, features=args.features, raw=args.raw, params=args.params)
+    planned = plan(audit, places, args.out)
+    check_measures(place, audit, planned)
+    strengths = plan_strengths(audit, places, args.out)
+    jobs, first = args.jobs or audit.jobs, first_cells(audit, planned)
+    worked = run_cells([cell.cell for cell in first], jobs=jobs, label=f"{name}, first")
+    check_first(place, audit, first, places)
+    data = [strength.cell for strength in strengths]
+    if data:
+        run_cells(data, jobs=jobs, label=f"{name}, worlds")
+    swept_cells = [cell for strength in strengths for cell in strength.planned(args.out)]
+    cells = [cell.cell for cell in (*planned, *swept_cells)]
+    worked += run_cells(cells, jobs=jobs, label=name)
+    log.info("%d of %d cells were there", len(cells) - worked, len(cells))
+    write(name, audit, planned, strengths, places, args.out, args.page)
+    keep_or_remove_others(f"audits.{name}", args.out / "cells", [*cells, *data], removing=args.remove_others)
+
+
+def jobs_argument(text: str) -> int:
+    """A number of cells at a time from the command line."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -338,28 +364,20 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--raw", type=Path, required=True, metavar="DIR", help="folder of all data sets' published files")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--page", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--jobs", type=int, metavar="N", help="cells at a time, instead of the audit's")
+    parser.add_argument("--jobs", type=jobs_argument, metavar="N", help="cells at a time, instead of the audit's")
+    parser.add_argument(
+        "--remove-others", action="store_true", help="delete the cells in --out that the entry does not ask for (any more)"
+    )
     parser.add_argument("--params", type=Path, default=DEFAULT_FILE, metavar="FILE")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
     try:
-        audit = lookup(load_params(args.params, methods=False).audits, args.name, "audits")
-        places = Places(samples=args.samples, features=args.features, raw=args.raw, params=args.params)
-        planned = plan(audit, places, args.out)
-        strengths = plan_strengths(audit, places, args.out)
-        jobs, data = args.jobs or audit.jobs, [one.cell for one in strengths]
-        if data:
-            run_cells(data, jobs=jobs, label=f"{args.name}, worlds")
-        cells = [one.cell for one in (*planned, *(one for strength in strengths for one in strength.planned(args.out)))]
-        remove_others(args.out / "cells", [*cells, *data])
-        worked = run_cells(cells, jobs=jobs, label=args.name)
-        log.info("%d of %d cells were there", len(cells) - worked, len(cells))
-        write(args.name, audit, planned, strengths, places, args.out, args.page)
+        run_audit(args.name, args)
     except (ParamsError, AuditError, DatasetError, LookupError, OSError) as error:
         print(f"stages.audit: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stages.audit: interrupted; the same command goes on with the cells that are left", file=sys.stderr)
+        print("stages.audit: interrupted; the same command resumes with the cells that are not complete", file=sys.stderr)
         return 130
     return 0
 

@@ -1,12 +1,15 @@
-"""Cells of an audit: trainings and evaluations in folders of their own, each a pair of commands with a params file made for it.
+"""Cells of an audit: trainings and evaluations in folders of their own, each run by commands with a params file made for it.
 
     <cells>/<variant>/<seed>/params.yaml     the run alone, with the values of its variant
                             run/, results/, page.json     what stages.train and stages.evaluate write
-                            log.txt          what they said, until the cell is complete: it tells times, and results are bytes
-                            cell.json        the digest of everything that the cell was made from; written last
+                            plan.json        the digest of everything that the cell is made from; written before commands start
+                            log.txt          output of the commands; deleted on completion, because it contains timings and
+                                             finished cells must be byte-identical
+                            cell.json        the same digest, written last: the cell is complete
 
-A cell whose cell.json has the digest that is wanted is kept. One that was interrupted goes on where its training can. A lock that
-the commands inherit keeps a second audit away from a cell whose first one was killed alone.
+A complete cell with the wanted digest is not run again. An incomplete one with the wanted digest runs its commands again, and an
+interrupted training resumes. A cell with another digest is deleted and started anew. Commands inherit a lock, so that a second
+audit waits while commands of a killed one still run in the cell.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -29,20 +33,23 @@ from tqdm import tqdm
 DONE, PLAN, LOG = "cell.json", "plan.json", "log.txt"
 SHOWN = 15  # lines of a failed command
 
+log = logging.getLogger(__name__)
+
 
 class AuditError(RuntimeError):
-    """A cell that failed, or results that cannot be compared. The message names the cell and its log."""
+    """A cell that failed, or results that cannot be compared. The message names the cell and the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One training and its evaluation.
+    """One training and its evaluation, or the data that trainings of a sweep read.
 
-    folder      its own
-    params      text of its params file
-    digest      of everything that decides its results
-    commands    what is run one after the other: arguments of this Python
-    passing     names in the folder that nothing reads once the commands are done: they are deleted
+    folder       where the commands write
+    params       content of <folder>/params.yaml
+    digest       of everything that decides the results
+    commands     arguments of this Python, run one after the other
+    results      files below the folder that the commands write; the cell is complete only if each is there and readable
+    temporary    names in the folder that nothing reads once the commands have ended: they are deleted
     """
 
     variant: str
@@ -51,7 +58,8 @@ class Cell:
     params: str
     digest: str
     commands: tuple[tuple[str, ...], ...]
-    passing: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    temporary: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,22 +68,26 @@ class Cell:
 
     @property
     def is_complete(self) -> bool:
-        """Whether its results are there and were made from the same."""
-        return _digest(self.folder / DONE) == self.digest
+        """Whether its results were made from what is wanted now, and are there and readable."""
+        return _digest(self.folder / DONE) == self.digest and not self.unreadable()
+
+    def unreadable(self) -> list[Path]:
+        """The result files that are missing, empty or, of those that end with .json, cut short."""
+        return [path for name in self.results if not _is_readable(path := self.folder / name)]
 
 
 def run_cells(cells: Sequence[Cell], *, jobs: int, label: str, cwd: Path | None = None) -> int:
-    """Work on every cell that is not complete, `jobs` at a time; how many there were to do.
+    """Run the commands of every cell that is not complete, `jobs` cells at a time; returns how many cells were run.
 
-    The first failure stops what is under way; cells that are complete stay.
+    The first failure terminates the cells that are running; complete cells stay.
 
     Raises AuditError.
     """
     todo = [cell for cell in cells if not cell.is_complete]
-    stop, running = threading.Event(), _Running()
+    running = Running()
     bar = tqdm(total=len(cells), initial=len(cells) - len(todo), desc=label, unit="cell", dynamic_ncols=True)
     with bar, ThreadPoolExecutor(jobs) as pool:
-        pending: dict[Future[None], Cell] = {pool.submit(_work, cell, running, stop, cwd): cell for cell in todo}
+        pending: dict[Future[None], Cell] = {pool.submit(_work, cell, running, cwd): cell for cell in todo}
         left = set(pending)
         try:
             while left:
@@ -85,35 +97,51 @@ def run_cells(cells: Sequence[Cell], *, jobs: int, label: str, cwd: Path | None 
                     bar.set_postfix_str(f"last {pending[future].name}")
                     bar.update()
         except BaseException:
-            stop.set()
             running.end()
             raise
     return len(todo)
 
 
-def remove_others(folder: Path, cells: Sequence[Cell]) -> None:
-    """Delete the cells below `folder` that are no longer wanted."""
-    wanted = {cell.folder for cell in cells}
-    for variant in folder.iterdir() if folder.is_dir() else ():
-        if variant not in {cell.parent for cell in wanted}:
-            shutil.rmtree(variant)
-            continue
-        for cell in variant.iterdir():
-            if cell.is_dir() and cell not in wanted:
-                shutil.rmtree(cell)
-                (variant / f".{cell.name}.lock").unlink(missing_ok=True)
+def other_cells(folder: Path, cells: Sequence[Cell]) -> list[Path]:
+    """Folders of cells below `folder`, <variant>/<seed>, that are none of `cells`, in order."""
+    asked = {cell.folder for cell in cells}
+    return sorted(path for path in folder.glob("*/*") if path.is_dir() and path not in asked)
 
 
-class _Running:
-    """Processes under way, to be ended together."""
+def keep_or_remove_others(place: str, folder: Path, cells: Sequence[Cell], *, removing: bool) -> None:
+    """Log which cells below `folder` are none of `cells`, and delete them if told to; place: the entry of params.yaml."""
+    others = other_cells(folder, cells)
+    if removing:
+        for path in others:
+            remove(path)
+            log.info("removed %s", path)
+    elif others:
+        names = ", ".join(str(path.relative_to(folder)) for path in others)
+        log.info("%d cells that %s does not ask for are kept, %s; --remove-others deletes them", len(others), place, names)
+
+
+def remove(folder: Path) -> None:
+    """Delete the folder of a cell with its lock, and the folder of its variant if that was the last cell in it."""
+    shutil.rmtree(folder)
+    (folder.parent / f".{folder.name}.lock").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty
+        folder.parent.rmdir()
+
+
+class Running:
+    """The processes that are running; after `end` every one that is added is terminated as well."""
 
     def __init__(self) -> None:
         self._lock, self._processes = threading.Lock(), set[subprocess.Popen[bytes]]()
+        self.ended = False
 
     @contextlib.contextmanager
     def holding(self, process: subprocess.Popen[bytes]) -> Iterator[None]:
+        """Have the process terminated by `end`, at once if that was called between its start and now."""
         with self._lock:
             self._processes.add(process)
+            if self.ended:
+                process.terminate()
         try:
             yield
         finally:
@@ -121,22 +149,23 @@ class _Running:
                 self._processes.discard(process)
 
     def end(self) -> None:
-        """Terminate all: SIGINT may be ignored in them, where a shell started this in the background."""
+        """Terminate all, by SIGTERM: SIGINT may be ignored in them, where a shell started this in the background."""
         with self._lock:
+            self.ended = True
             for process in self._processes:
                 process.terminate()
 
 
-def _work(cell: Cell, running: _Running, stop: threading.Event, cwd: Path | None) -> None:
+def _work(cell: Cell, running: Running, cwd: Path | None) -> None:
     """Run the commands of a cell, unless the audit is being stopped.
 
     Raises AuditError with the end of the log.
     """
-    if stop.is_set():
+    if running.ended:
         return
     cell.folder.mkdir(parents=True, exist_ok=True)
     with (cell.folder.parent / f".{cell.folder.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # held by commands that outlived their audit, too: they inherit it
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the commands inherit it and hold it when the audit is killed alone
         if cell.is_complete:
             return
         if _digest(cell.folder / PLAN) != cell.digest:
@@ -144,33 +173,56 @@ def _work(cell: Cell, running: _Running, stop: threading.Event, cwd: Path | None
             cell.folder.mkdir()
             (cell.folder / "params.yaml").write_text(cell.params, encoding="utf-8")
             _write(cell.folder / PLAN, cell.digest)
-        log = cell.folder / LOG
+        (cell.folder / DONE).unlink(missing_ok=True)
         for command in cell.commands:
-            with log.open("ab") as output:
-                process = subprocess.Popen(
-                    [sys.executable, *command],
-                    cwd=cwd,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "TQDM_MININTERVAL": "10"},
-                    pass_fds=(lock.fileno(),),
-                )
-                with running.holding(process):
-                    code = process.wait()
-            if stop.is_set():
+            code = _run(command, cell, running, lock.fileno(), cwd)
+            if running.ended:
                 return
             if code:
-                told = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN:])
-                raise AuditError(f"cell {cell.name}: python {' '.join(command)} ended with {code}; {log} ends with\n{told}")
-        log.unlink(missing_ok=True)
-        for name in cell.passing:
+                raise AuditError(f"cell {cell.name}: python {' '.join(command)} ended with {code}; {_end_of_log(cell)}")
+        if bad := cell.unreadable():
+            raise AuditError(
+                f"cell {cell.name}: its commands ended with 0, but {bad[0]} is missing or cut short; {_end_of_log(cell)}"
+            )
+        (cell.folder / LOG).unlink(missing_ok=True)
+        for name in cell.temporary:
             shutil.rmtree(cell.folder / name, ignore_errors=True)
         _write(cell.folder / DONE, cell.digest)
 
 
+def _run(command: Sequence[str], cell: Cell, running: Running, lock: int, cwd: Path | None) -> int:
+    """The exit code of a command, whose output is added to the log of the cell; lock: file descriptor that it inherits."""
+    with (cell.folder / LOG).open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0", "TQDM_MININTERVAL": "10"},
+            pass_fds=(lock,),
+        )
+        with running.holding(process):
+            return process.wait()
+
+
+def _end_of_log(cell: Cell) -> str:
+    file = cell.folder / LOG
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()[-SHOWN:]
+    return "\n".join([f"{file} ends with", *lines])
+
+
+def _is_readable(path: Path) -> bool:
+    try:
+        if path.suffix == ".json":
+            json.loads(path.read_bytes())
+        return path.stat().st_size > 0
+    except (OSError, ValueError):
+        return False
+
+
 def _digest(path: Path) -> str | None:
-    """What cell.json or plan.json says; None where there is none, or half of one."""
+    """The digest in cell.json or plan.json; None where the file is missing or cut short."""
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -31,8 +31,8 @@ def digests(modules: Iterable[str], root: Path) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def joined(parts: Mapping[str, str]) -> str:
-    """One digest of several, by name."""
+def combined_digest(parts: Mapping[str, str]) -> str:
+    """sha256 over digests and their names: one digest for all parts."""
     return hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(parts.items())).encode()).hexdigest()
 
 

@@ -5,6 +5,7 @@ A task turns the predictions of a split into `Outcomes`; here they become one ta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,21 @@ def reached(ids: Sequence[str], overlaps: NDArray[np.floating[Any]]) -> Outcomes
     """Outcomes of answers in time from their IoU (Q,) with the truth: IoU, and whether it is 0.5 or 0.7 at least, in percent."""
     numbers = (overlaps.astype(np.float64), *((overlaps >= limit).astype(np.float64) for limit in (0.5, 0.7)))
     return Outcomes(ids, {name: 100.0 * values for name, values in zip(REACHED, numbers, strict=True)})
+
+
+def read_records(file: Path) -> list[dict[str, Any]]:
+    """Predictions of a split, <cell>/results/splits/<split>.jsonl: one record per line.
+
+    Raises AuditError with the first line that is not JSON.
+    """
+    records = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            records.append(json.loads(line))
+        except ValueError as error:
+            again = f"delete {file.parents[2]} and audit again"
+            raise AuditError(f"{file}: line {number} is not JSON ({error}); {again}") from error
+    return records
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ def page(
     found: Sequence[Effect],
     numbers: Sequence[Mapping[str, Any]],
     provenance: Mapping[str, str],
-    points: Sequence[tuple[float, Effect]] = (),
+    sweep_effects: Sequence[tuple[float, Effect]] = (),
 ) -> dict[str, Any]:
-    """The content of the page file; points: (strength, effect) of a sweep."""
+    """The content of the page file; sweep_effects: (strength, effect)."""
     return {
         "audit": name,
         "title": audit.title or name,
@@ -41,8 +41,8 @@ def page(
         "effects": [_finite(asdict(effect)) for effect in found],
         "numbers": [_finite(row) for row in numbers],
         "controls": list(controls(audit, found, numbers)),
-        "sweep": _sweep(audit, points),
-        "says": list(sentences(audit, found, numbers, points)),
+        "sweep": _sweep(audit, sweep_effects),
+        "says": list(sentences(audit, found, numbers, sweep_effects)),
         "provenance": dict(provenance),
     }
 
@@ -58,10 +58,11 @@ def _variants(audit: Audit) -> Iterator[tuple[str, str]]:
         yield f"{variant}-{TWIN}", f"{variant}, trained on videos without bias"
 
 
-def _sweep(audit: Audit, points: Sequence[tuple[float, Effect]]) -> dict[str, Any] | None:
+def _sweep(audit: Audit, sweep_effects: Sequence[tuple[float, Effect]]) -> dict[str, Any] | None:
     if audit.sweep is None:
         return None
-    rows = [{"strength": strength, **_finite(asdict(effect))} for strength, effect in sorted(points, key=lambda one: one[0])]
+    by_strength = sorted(sweep_effects, key=lambda one: one[0])
+    rows = [{"strength": strength, **_finite(asdict(effect))} for strength, effect in by_strength]
     return {"over": audit.sweep.over, "rows": rows}
 
 
@@ -122,7 +123,7 @@ def sentences(
     audit: Audit,
     found: Sequence[Effect],
     numbers: Sequence[Mapping[str, Any]] = (),
-    points: Sequence[tuple[float, Effect]] = (),
+    sweep_effects: Sequence[tuple[float, Effect]] = (),
 ) -> Iterator[str]:
     """What the headline measure says, the three main things first; a claim is made only where the interval leaves 0 out."""
     effects, measure = _headline(audit, found), audit.measures[0]
@@ -143,7 +144,7 @@ def sentences(
                 if name != audit.full and (gain := effects.get((name, "gain")))]:  # fmt: skip
         yield f"Where the biases are cut, {'; '.join(told)} points."
     yield from _rationale(audit, found)
-    yield from swept(audit, points)
+    yield from swept(audit, sweep_effects)
     if failed := [one["control"] for one in controls(audit, found, numbers) if one["holds"] is False]:
         yield f"Not as expected, so read the rest with care: {'; '.join(failed)}."
 
@@ -172,7 +173,7 @@ def _rationale(audit: Audit, found: Sequence[Effect]) -> Iterator[str]:
             yield f"Of the {what} that it points to, this many show the answer where the biases are cut: {own}, {other}."
 
 
-def swept(audit: Audit, points: Sequence[tuple[float, Effect]]) -> Iterator[str]:
+def swept(audit: Audit, sweep_effects: Sequence[tuple[float, Effect]]) -> Iterator[str]:
     """The sweep in one sentence: from its weakest to its strongest bias."""
     told, ends = [], ""
     for kind, variant, what in (
@@ -180,7 +181,8 @@ def swept(audit: Audit, points: Sequence[tuple[float, Effect]]) -> Iterator[str]
         ("gap", audit.full, f"that of {audit.full}"),
         ("gain", audit.full, f"the gain of {audit.full}"),
     ):
-        chosen = [(at, one) for at, one in points if (one.kind, one.variant, one.measure) == (kind, variant, audit.measures[0])]
+        wanted = (kind, variant, audit.measures[0])
+        chosen = [(at, one) for at, one in sweep_effects if (one.kind, one.variant, one.measure) == wanted]
         if len(chosen) > 1:
             (weakest, first), (strongest, last) = (choose(chosen, key=lambda one: one[0]) for choose in (min, max))
             told.append(f"{what} from {_ranged(first)} to {_ranged(last)}")

@@ -1,6 +1,7 @@
 """The stage `audit` on two dozen random videos: cells through the real stages, what is kept, what is made of them."""
 
 import json
+import re
 import shutil
 
 import pyarrow.parquet as pq
@@ -137,6 +138,87 @@ def test_a_number_of_one_variant_makes_its_cells_anew_and_no_others(work, weak, 
     )
     done = {(one.cell.variant, one.cell.seed) for one in planned if one.cell.is_complete}
     assert done == {("base", 0), ("base", 1)}
+
+
+def changed(work, out, *more, **entry):
+    """Exit code of the audit with other values in its entry."""
+    content = yaml.safe_load(work.params.read_text())
+    content["audits"]["weak"] |= entry
+    file = work.folder / "changed.yaml"
+    file.write_text(yaml.safe_dump(content))
+    places = [part for place in sorted(PLACES) for part in (f"--{place}", work.folder / "all" / place)]
+    arguments = ["--name", "weak", *places, "--out", out, "--page", out / "page.json", "--params", file, *more]
+    return audit.main([*map(str, arguments)])
+
+
+def test_a_measure_that_the_task_does_not_have_is_refused_before_any_cell(work, tmp_path, capsys):
+    assert changed(work, tmp_path / "out", measures=["R1@0.5", "R1@0,7"]) == 2
+    told = capsys.readouterr().err
+    assert "audits.weak.measures: no 'R1@0,7'; did you mean 'R1@0.7'?" in told
+    assert "weak_moments has IoU, R1@0.5, R1@0.7, R5@0.5" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (
+            {"numbers": ["R@1,mIou"]},
+            r"audits\.weak\.numbers: no 'R@1,mIou'; did you mean 'R@1,mIoU'\?; the evaluations of base and full have .*abnormal",
+        ),
+        (
+            {"numbers": ["abnormal reconstruction after"], "chance": "abnormal reconstruction after"},
+            r"audits\.weak\.chance: no 'abnormal reconstruction after'; did you mean .*base on interventional has",
+        ),
+    ],
+)
+def test_a_number_that_no_evaluation_has_is_refused_after_base_and_full_of_the_first_seed(
+    work, weak, tmp_path, capsys, entry, told
+):
+    for variant in ("base", "full"):
+        shutil.copytree(weak / "cells" / variant / "0", tmp_path / "cells" / variant / "0")
+    assert changed(work, tmp_path, **entry) == 2
+    assert re.search(told, capsys.readouterr().err)
+    assert not (tmp_path / "cells" / "base" / "1").exists()
+
+
+def test_a_seed_that_is_dropped_keeps_its_cells_until_they_are_to_go(work, weak, tmp_path, caplog):
+    shutil.copytree(weak / "cells", tmp_path / "cells")
+    caplog.set_level("INFO")
+    assert changed(work, tmp_path, seeds=[0]) == 0
+    assert (tmp_path / "cells" / "full" / "1" / "cell.json").is_file()
+    assert "2 cells that audits.weak does not ask for are kept, base/1, full/1" in caplog.text
+    assert set(pq.read_table(tmp_path / "outcomes.parquet")["seed"].to_pylist()) == {0}
+    assert changed(work, tmp_path, "--remove-others", seeds=[0]) == 0
+    assert "removed " in caplog.text
+    assert sorted(path.name for path in (tmp_path / "cells").glob("*/[0-9]*")) == ["0", "0"]
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "two"])
+def test_a_number_of_jobs_below_one_is_refused(work, tmp_path, jobs, capsys):
+    with pytest.raises(SystemExit) as ended:
+        changed(work, tmp_path, "--jobs", jobs)
+    assert ended.value.code == 2
+    assert f"--jobs: {jobs!r} is not a whole number of 1 or more" in capsys.readouterr().err
+
+
+def test_a_cell_trains_in_one_process_whatever_the_run_says(work, tmp_path):
+    content = yaml.safe_load(work.params.read_text())
+    content["runs"]["weak"]["train"]["processes"] = 2
+    content["audits"]["weak"]["variants"]["full"] = {"train.processes": 2}
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(content))
+    places = audit.Places(**{name: work.folder / "all" / name for name in PLACES}, params=file)
+    planned = audit.plan(load_params(file, methods=False).audits["weak"], places, tmp_path)
+    assert {one.run.train.processes for one in planned} == {1}
+
+
+def test_predictions_that_are_cut_short_are_told_by_file(work, weak, tmp_path, capsys):
+    shutil.copytree(weak / "cells", tmp_path / "cells")
+    file = tmp_path / "cells" / "base" / "0" / "results" / "splits" / "iid.jsonl"
+    file.write_text(file.read_text()[:-20])
+    assert changed(work, tmp_path) == 2
+    assert f"{file}: line 12 is not JSON" in capsys.readouterr().err
 
 
 def test_a_variant_that_cannot_be_trained_is_refused_before_any_cell(work, capsys):

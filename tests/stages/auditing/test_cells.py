@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stages.auditing.cells import AuditError, Cell, remove_others, run_cells
+from stages.auditing.cells import AuditError, Cell, Running, other_cells, remove, run_cells
 
 ROOT = Path(__file__).resolve().parents[3]
 COUNT = "import pathlib, sys; p = pathlib.Path(sys.argv[1]); p.write_text(p.read_text() + 'x' if p.exists() else 'x')"
@@ -34,7 +34,34 @@ def test_every_cell_is_worked_on_once_and_then_kept(tmp_path):
     assert run_cells(cells, jobs=1, label="test") == 0
     assert {(one.folder / "out").read_text() for one in cells} == {"x"}
     assert cells[0].folder.joinpath("params.yaml").read_text() == "runs: {}\n"
-    assert not list(tmp_path.rglob("log.txt"))  # it tells times: two audits would not end in the same bytes
+    assert not list(tmp_path.rglob("log.txt"))  # it contains timings: finished cells must be byte-identical
+
+
+def test_a_cell_whose_results_are_gone_or_cut_short_is_not_complete(tmp_path):
+    write = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text('{}')"
+    one = replace(cell(tmp_path, script=write), results=("out", "out.json"))
+    one = replace(one, commands=(*one.commands, ("-c", write, str(one.folder / "out.json"))))
+    run_cells([one], jobs=1, label="test")
+    assert one.is_complete
+    (one.folder / "out.json").write_text('{"iid.IoU": 1')
+    assert not one.is_complete
+    assert run_cells([one], jobs=1, label="test") == 1
+    (one.folder / "out").unlink()
+    assert not one.is_complete
+
+
+def test_commands_that_end_well_without_results_are_a_failure(tmp_path):
+    with pytest.raises(AuditError, match=r"(?s)cell full/0: .*ended with 0, but .*metrics\.json is missing or cut short"):
+        run_cells([replace(cell(tmp_path), results=("out", "metrics.json"))], jobs=1, label="test")
+    assert not cell(tmp_path).is_complete
+
+
+def test_a_process_that_started_while_all_were_ended_is_ended_too():
+    running = Running()
+    running.end()
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with running.holding(process):
+        assert process.wait(timeout=30) == -signal.SIGTERM
 
 
 def test_another_digest_makes_that_cell_anew_from_nothing(tmp_path):
@@ -46,8 +73,8 @@ def test_another_digest_makes_that_cell_anew_from_nothing(tmp_path):
     assert (first.folder / "params.yaml").read_text() == "runs: null\n"
 
 
-def test_what_is_needed_on_the_way_only_is_deleted_when_the_cell_is_complete(tmp_path):
-    one = replace(cell(tmp_path, script="import os, sys; os.makedirs(sys.argv[1])"), passing=("out", "never there"))
+def test_temporary_folders_are_deleted_when_the_cell_is_complete(tmp_path):
+    one = replace(cell(tmp_path, script="import os, sys; os.makedirs(sys.argv[1])"), temporary=("out", "never there"))
     run_cells([one], jobs=1, label="test")
     assert one.is_complete
     assert not (one.folder / "out").exists()
@@ -80,11 +107,16 @@ def test_a_failure_ends_what_is_under_way(tmp_path):
     assert not slow.is_complete
 
 
-def test_cells_of_variants_that_are_gone_are_removed(tmp_path):
+def test_cells_that_are_not_asked_for_are_found_and_removed_alone(tmp_path):
     kept, gone, seed = cell(tmp_path), cell(tmp_path, variant="old"), cell(tmp_path, seed=7)
     run_cells([kept, gone, seed], jobs=1, label="test")
-    remove_others(tmp_path, [kept])
+    others = other_cells(tmp_path, [kept])
+    assert set(others) == {gone.folder, seed.folder}
+    assert seed.is_complete
+    for folder in others:
+        remove(folder)
     assert kept.is_complete
+    assert not other_cells(tmp_path, [kept])
     assert not gone.folder.exists()
     assert not seed.folder.exists()
 

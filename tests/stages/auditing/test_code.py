@@ -24,7 +24,7 @@ def test_everything_imported_counts_however_deep(tmp_path):
     make(tmp_path, stages__e="changed = True")
     assert code.digests(["stages.a"], tmp_path) == found
     make(tmp_path, models__d="changed = True")
-    assert code.joined(code.digests(["stages.a"], tmp_path)) != code.joined(found)
+    assert code.combined_digest(code.digests(["stages.a"], tmp_path)) != code.combined_digest(found)
 
 
 def test_circles_end(tmp_path):

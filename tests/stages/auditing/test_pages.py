@@ -66,7 +66,7 @@ def test_a_sweep_is_told_from_its_weakest_to_its_strongest_bias():
     audit = parse(Audit, ENTRY | {"sweep": SWEEP}, "here")
     points = [(at, effect("gap", "base", 20 * at, 20 * at - 3, 20 * at + 3)) for at in (0.8, 0.0, 0.5)]
     said = "From strength 0 of the bias to 0.8 the gap of base goes from 0.0 (-3.0 to 3.0) to 16.0 (13.0 to 19.0) points."
-    assert list(sentences(audit, [], points=points)) == [said]
+    assert list(sentences(audit, [], sweep_effects=points)) == [said]
     found = page("one", audit, "ccr", [], [], {}, points)
     assert found["sweep"]["over"] == "scene bias"
     assert [row["strength"] for row in found["sweep"]["rows"]] == [0.0, 0.5, 0.8]
