@@ -89,6 +89,15 @@ def asked(answers: Answers, keys: Sequence[str], *, strict: bool, exact: bool) -
     return kept, len(missing) + len(unknown), warnings
 
 
+def one_row_each(questions: Records, keys: Sequence[str]) -> None:
+    """Raises InputError for a question that the table lists twice; for scorers that count answers, not rows of a table."""
+    first: dict[str, int] = {}
+    for row, key in enumerate(keys):
+        if (before := first.setdefault(key, row)) != row:
+            place, line = questions.place(row), questions.lines[before]
+            raise InputError(f"{place}: occurs before, in line {line}; expected one row per question")
+
+
 def count(right: Iterable[tuple[str, bool]]) -> Counts:
     """Right and all per group."""
     out: Counts = {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stages.metrics.answers import asked, count, disagreement, percentages, read_answers, reported
+from stages.metrics.answers import asked, count, disagreement, one_row_each, percentages, read_answers, reported
 from stages.metrics.contract import Benchmark, Request, Scored, each_profile
 from stages.metrics.records import InputError, Records, read_json, read_table, read_text
 
@@ -24,6 +24,7 @@ def score(request: Request) -> Scored:
     vocabulary = _vocabulary(request.files["answer_vocabulary"])
     questions = _questions(request.files["questions"])
     keys = [row[questions.key] for row in questions.rows]
+    one_row_each(questions, keys)
     answers = read_answers(request.files["predictions"], least=0, most=len(vocabulary))
     kept, skipped, warnings = asked(answers, keys, strict=request.strict, exact=True)
     rows = {key: row for key, row in zip(keys, questions.rows, strict=True) if key in answers.values}

@@ -106,7 +106,7 @@ class Predictions:
 class Truth:
     """What is right, record by record.
 
-    windows      (W, 2) start s, end s; None when the file has no windows
+    windows      (W, 2) start s, end s
     durations    (R,) seconds; NaN where a record has none
     unanswerable (R,) 1 = no answer, 0 = answerable, -1 = the record does not say
     rated        the first record has a list of saliency scores

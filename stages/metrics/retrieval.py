@@ -5,7 +5,7 @@
     vtg              UniVTG = R2-Tuning = CausalVTG    long has no end; adds mIoU and R5; knows "no answer"; an empty range
                                                        is scored over all windows
     vtg_by_record    the same scorer                   every record is a query of its own, whatever its id
-    ratsg            RaTSG                             accuracy of "no answer" and R1 (stages/metrics/answerability.py); no ranges
+    ratsg            RaTSG                             R1, mIoU and accuracy of "no answer" (stages/metrics/answerability.py)
 
 `corrected` values of a profile: the best-scored windows instead of the first in the file, an undefined IoU is 0, an empty range
 has no value (None), repeated ids are told apart by (vid, qid), rejected queries count 1 or 0 instead of the overlap of

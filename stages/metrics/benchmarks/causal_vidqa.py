@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from stages.metrics.answers import Answers, Counts, asked, count, percentages, read_answers, reported
+from stages.metrics.answers import Answers, Counts, asked, count, one_row_each, percentages, read_answers, reported
 from stages.metrics.contract import Benchmark, Request, Scored, each_profile
 from stages.metrics.records import InputError, NotApplicableError, read_table
 
@@ -26,6 +26,7 @@ def score(request: Request) -> Scored:
             raise InputError(f"{questions.place(row, 'type')}: expected one of {', '.join(NAMES)}, got {cells['type']!r}")
     answers = read_answers(request.files["predictions"])
     keys = [f"{cells['video_id']}_{cells['type']}" for cells in questions.rows]
+    one_row_each(questions, keys)
     kept, skipped, warnings = asked(answers, keys, strict=request.strict, exact=False)
     if request.corrected:
         warnings.append(f"{questions.path}: has no labels, so corrected values believe the answers of {answers.path}, too")

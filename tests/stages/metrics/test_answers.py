@@ -141,6 +141,14 @@ def test_a_prediction_outside_the_vocabulary_is_refused(tmp_path, capsys):
         assert f"id 1: prediction: expected a number from 0 to 2, got {wrong}" in capsys.readouterr().err
 
 
+def test_a_question_that_is_listed_twice_is_named_where_the_reference_counts_answers(tmp_path, capsys):
+    answers = {str(number): {"prediction": 0, "answer": answer} for number, answer in ((1, 0), (2, 1), (3, -1))}
+    assert run(tmp_path, "msvd_qa", answers, MSVD + "2\t5\twhat is cut\tman\n")[0] == 2
+    assert 'line 5: id "2": occurs before, in line 3; expected one row per question' in capsys.readouterr().err
+    assert run(tmp_path, "causal_vidqa", vidqa_answers(), VIDQA + "a_b_1,d\n")[0] == 2
+    assert 'line 14: video_id "a_b_1": occurs before, in line 8; expected one row per question' in capsys.readouterr().err
+
+
 def vidqa_answers(**wrong):
     """All right, but those named: kind=video."""
     kinds = ("d", "e", "p", "pr", "c", "cr")
