@@ -94,21 +94,26 @@ def _encoder(run: Run, inputs: Inputs) -> Path:
 def _reader(model: Any, entry: Run, tokeniser: Tokeniser) -> Reader:
     """How the texts of a run become tokens; `model` is the method's Config.
 
-    Raises TrainingError if the words that a language model fills in are others than those of its tokenizer.
+    Raises TrainingError as check_words does, or if the entry does not say.
     """
     prompts = isinstance(model.text, Deberta)
     if entry.features.texts is None:
         raise TrainingError(f"{entry.method} reads words: give features.texts of the run")
-    if prompts:
+    check_words(model, tokeniser)
+    return Reader(
+        tokeniser=tokeniser, texts=entry.features.texts, prompts=prompts, full=not prompts and not model.rules.mask_pads
+    )
+
+
+def check_words(model: Any, tokeniser: Tokeniser) -> None:
+    """Raises TrainingError if the words that a language model fills in are others than those of its tokenizer."""
+    if isinstance(model.text, Deberta):
         found = (tokeniser.mask_id, (tokeniser.id("\u2581Yes"), tokeniser.id("\u2581No")))
         told = (model.text.mask_token_id, tuple(model.text.yes_no_token_ids))
         if found != told:
             raise TrainingError(
                 f"model.text: mask_token_id and yes_no_token_ids are {told}, but in its tokenizer they are {found}; set these"
             )
-    return Reader(
-        tokeniser=tokeniser, texts=entry.features.texts, prompts=prompts, full=not prompts and not model.rules.mask_pads
-    )
 
 
 def _pool(run: Run, inputs: Inputs, training: Sequence[QuestionSample]) -> QuestionPool:

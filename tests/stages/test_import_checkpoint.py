@@ -9,13 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.methods.causalvtg import Model
+from models.methods.causalvtg import Config, Model
 from models.reference_keys import causalvtg as keys
+from stages import evaluate
 from stages.import_checkpoint import main
 from stages.params import load_params, parse
 from stages.training.runs import load_run, read_record
 from tests.parity import Case
 from tests.parity_cases.causalvtg_network import grounding
+from tests.stages import published, tiny
 
 CASE = Path(__file__).parents[1] / "data" / "parity" / "causalvtg" / "eval_b3_s4_pad"
 
@@ -26,6 +28,13 @@ def checkpoint(tmp_path):
     state = {f"module.{name}": value for name, value in load_file(CASE / "weights.safetensors").items()}
     torch.save({"meta": {"epoch": 36, "iter": 7000}, "state_dict": state, "optimizer": {"state": {}}}, tmp_path / "epoch_36.pth")
     return tmp_path / "epoch_36.pth"
+
+
+def random_weights(config: Config, widths: dict[str, int], path: Path) -> Path:
+    """A reference checkpoint of a network that has learnt nothing."""
+    model = Model(config, widths=widths, confounders={side: torch.zeros(3, width) for side, width in widths.items()})
+    torch.save(keys.to_reference(model.state_dict(), keys.key_table(config.strides)), path)
+    return path
 
 
 def run(checkpoint: Path, out: Path, *more: str) -> int:
@@ -110,16 +119,36 @@ def test_params_must_name_the_run_and_fit_the_checkpoint(checkpoint, tmp_path, c
 def test_params_tell_dataset_features_and_rate(tmp_path):
     params = Path(__file__).parents[2] / "params.yaml"
     entry = load_params(params).runs["causalvtg-planted"]
-    released = dataclasses.replace(entry.model, numerics="released")
-    widths = {"video": 160, "query": 64}
-    model = Model(released, widths=widths, confounders={side: torch.zeros(3, width) for side, width in widths.items()})
-    torch.save(keys.to_reference(model.state_dict(), keys.key_table(released.strides)), tmp_path / "a.pth")
-    assert run(tmp_path / "a.pth", tmp_path / "run", "--config", str(params), "--run", "causalvtg-planted") == 0
+    made = random_weights(dataclasses.replace(entry.model, numerics="released"), {"video": 160, "query": 64}, tmp_path / "a.pth")
+    assert run(made, tmp_path / "run", "--config", str(params), "--run", "causalvtg-planted") == 0
     record = read_record(tmp_path / "run")
     assert (record.dataset, record.fps, record.clips) == ("planted", 0.5, None)
     assert record.features == {"video": ("clip", "slowfast"), "query": ("clip_text",)}
     assert record.model["numerics"] == "released"  # what a reference checkpoint holds fits no other
     assert record.model["loss_weights"] == dataclasses.asdict(entry.model.loss_weights)
+
+
+def test_a_published_checkpoint_is_evaluated(tmp_path):
+    work = tiny.make(tmp_path)
+    work.write_params(model={"numerics": "released"})
+    made = random_weights(load_params(work.params).runs["tiny"].model, {"video": 11, "query": 7}, tmp_path / "best.pth")
+    assert run(made, tmp_path / "run", "--config", str(work.params), "--run", "tiny") == 0
+    arguments = ["--name", "tiny", "--run", tmp_path / "run", "--samples", work.samples, "--features", work.features]
+    arguments += ["--results", tmp_path / "results", "--page", tmp_path / "page.json", "--params", work.params]
+    assert evaluate.main([*map(str, arguments)]) == 0
+
+
+def test_an_older_run_in_the_place_leaves_nothing_behind(checkpoint, tmp_path):
+    for name in ("history.csv", "answers.json", "vocabulary.npz", "tokenizer/tokenizer.json"):
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).write_text("of another")
+    assert run(checkpoint, tmp_path / "run") == 0
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"model.safetensors", "config.json"}
+
+
+def test_every_published_method_is_tried_with_a_checkpoint_that_is_evaluated():
+    """Here, and in the tests of the lines of questions, grounded questions and moments without times."""
+    assert published.methods() == {"causalvtg", "igv", "eigv", "transtr", "cra", "cpl", "ccr"}
 
 
 def test_unknown_and_missing_keys_are_listed(tmp_path, capsys):

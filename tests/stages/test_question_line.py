@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from stages import predict, score
+from stages import import_checkpoint, predict, score
 from stages.features.store import FeatureStore
 from stages.reporting.pages import read_page
-from tests.stages import asked
+from tests.stages import asked, published
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +173,80 @@ def test_what_is_lacking_of_a_video_of_ones_own_is_named(finished, own, capsys):
         assert call(one, more) == 2
         assert complaint in capsys.readouterr().err
     assert not (folder / "own.jsonl").exists()
+
+
+HGA = {
+    "hidden": 8, "words": 8, "cell": "gru", "graph_layers": 1, "fusion_inner": 8, "fusion_chunks": 2, "fusion_rank": 2,
+    "dropout": 0.1,
+}  # fmt: skip
+OPEN = {
+    "method": "transtr",
+    "dataset": "open",
+    "features": {"video": ["clips"], "query": ["question"], "objects": ["objects"]},
+    "model": asked.RUNS["transtr"]["model"] | {"answers": 3},
+}
+PUBLISHED = {
+    **{name: {**asked.RUNS[name], "model": asked.RUNS[name]["model"] | {"backbone": HGA}} for name in ("igv", "eigv")},
+    "transtr": asked.RUNS["transtr"],
+    "transtr-open": OPEN,
+}
+
+
+@pytest.fixture(scope="module", params=list(PUBLISHED))
+def imported(request, work, tmp_path_factory):
+    """A run of a network that the reference has too, its checkpoint, and what imports this."""
+    folder, name = tmp_path_factory.mktemp("published"), request.param
+    other = work.copy(folder)
+    asked.write_params(other.params, PUBLISHED)
+    other.train(name, folder / "trained", "--epochs", "1")
+    assert other.evaluate(name, folder / "trained") == 0
+    method = PUBLISHED[name].get("method", name)
+    from_here = ["--method", method, "--checkpoint", published.checkpoint(folder / "trained", folder / "best.pth")]
+    told = ["--config", other.params, "--run", name]
+    return name, other, [*from_here, *told]
+
+
+def imports(*arguments):
+    return import_checkpoint.main([str(part) for several in arguments for part in several])
+
+
+def test_a_published_checkpoint_is_evaluated_and_predicts_as_the_run_it_was_made_of(imported):
+    name, other, arguments = imported
+    answers = ["--answers", other.folder / "trained/answers.json"] if name in ("igv", "transtr-open") else []
+    assert imports(arguments, answers, ["--out", other.folder / "run"]) == 0
+    assert other.evaluate(name, other.folder / "run") == 0
+    assert predictions(other.folder / "run") == predictions(other.folder / "trained")
+    dataset = ["--dataset", PUBLISHED[name]["dataset"], "--split", "iid", "--data", other.folder, "--params", other.params]
+    assert call(["--run", other.folder / "run", "--settings", name, "--out", other.folder / "p.jsonl"], dataset) == 0
+    assert (other.folder / "p.jsonl").read_bytes() == (other.folder / "trained/results/predictions.jsonl").read_bytes()
+
+
+def test_the_answers_of_open_questions_have_to_come_along(imported, capsys):
+    name, other, arguments = imported
+    out = ["--out", other.folder / "refused"]
+    cases = [(["--tokenizer", other.folder], f"--tokenizer: {arguments[1]} reads no words")]
+    if name in ("igv", "transtr-open"):
+        (other.folder / "few.json").write_text('["cup", "dog"]')
+        cases += [([], f"--answers FILE is missing: {arguments[1]} answers from 3 classes")]
+        cases += [(["--answers", other.folder / "few.json"], "few.json: 2 answers; the checkpoint has 3 classes")]
+        cases += [(["--answers", other.folder / "none.json"], "none.json: no such file")]
+    else:
+        cases += [(["--answers", other.folder / "none.json"], f"--answers: {arguments[1]} chooses among options")]
+    for more, complaint in cases:
+        assert imports(arguments, more, out) == 2
+        assert complaint in capsys.readouterr().err
+    assert not (other.folder / "refused").exists()
+
+
+def test_a_run_that_does_not_say_where_its_objects_are_is_refused(imported, capsys):
+    name, other, _ = imported
+    if not name.startswith("transtr"):
+        pytest.skip("sees no objects")
+    record = json.loads((other.folder / "trained/config.json").read_text())
+    del record["features"]["objects"]
+    (other.folder / "trained/config.json").write_text(json.dumps(record))
+    assert other.evaluate(name, other.folder / "trained") == 2
+    assert "transtr sees objects, but features names no store of them; import the checkpoint again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

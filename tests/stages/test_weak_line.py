@@ -163,7 +163,7 @@ def test_settings_of_another_task_are_refused(work):
         load_params(other)
 
 
-def test_reference_checkpoint_is_evaluated_with_the_vocabulary_of_its_run_entry(work, finished, tmp_path):
+def test_reference_checkpoint_is_evaluated_with_the_vocabulary_of_its_run_entry(work, finished, tmp_path, capsys):
     method, out = finished
     keys = importlib.import_module(f"models.reference_keys.{method}")
     table = keys.key_table(video_layers=1, word_layers=1, **({"side_heads": False} if method == "ccr" else {}))
@@ -182,6 +182,15 @@ def test_reference_checkpoint_is_evaluated_with_the_vocabulary_of_its_run_entry(
     assert evaluate.main([*map(str, places), *map(str, ends)]) == 0
     ours = json.loads((out / "results/metrics.json").read_text())
     assert json.loads((tmp_path / "r/metrics.json").read_text())["iid.R@1,mIoU"] == ours["iid.R@1,mIoU"]
+    own = [*arguments, "--out", tmp_path / "own", "--vocabulary"]
+    assert import_checkpoint.main([*map(str, (*own, work[1]))]) == 0
+    assert (tmp_path / "own/vocabulary.npz").read_bytes() == work[1].read_bytes()
+    with np.load(work[1], allow_pickle=False) as content:
+        fewer = {key: value[:-1] if key in ("words", "counts", "vectors") else value for key, value in content.items()}
+    np.savez(tmp_path / "fewer.npz", allow_pickle=False, **fewer)
+    capsys.readouterr()
+    assert import_checkpoint.main([*map(str, (*own, tmp_path / "fewer.npz"))]) == 2
+    assert "these words belong to another one" in capsys.readouterr().err
 
 
 def test_a_whole_split_is_predicted_as_it_is_evaluated(work, finished, tmp_path):
