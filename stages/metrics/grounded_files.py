@@ -6,9 +6,9 @@
     <one>_subset   the same on the questions of --subset
     qa             accuracy of the answers alone, without segments
 
-As in the references, questions without a segment leave the denominator, and an answer is right if it equals the one that stands
-beside it in --qa. Corrected values count questions without a segment as not grounded, and take what is right from the labels of
---questions.
+As in the references, questions without a segment leave the denominator, an answer is right if it equals the one that stands
+beside it in --qa, and a segment made from weights never reaches the first frame. Corrected values count questions without a
+segment as not grounded, take what is right from the labels of --questions, and let the first frame join.
 """
 
 from __future__ import annotations
@@ -119,6 +119,14 @@ class GroundedFiles:
         return {key: around_the_largest(weights, times) for key, (weights, times) in self.weighted.items()}
 
     @cached_property
+    def post_hoc_corrected(self) -> dict[Key, Segment]:
+        """The same; the first frame joins like any other."""
+        if "segments_seconds" in self.files:
+            return self.post_hoc
+        pairs = self.weighted.items()
+        return {key: around_the_largest(weights, times, first_frame=True) for key, (weights, times) in pairs}
+
+    @cached_property
     def pre_hoc(self) -> dict[Key, Segment]:
         """In seconds, rounded; only of questions with evidence."""
         if "segments_normalised" in self.files:
@@ -143,18 +151,21 @@ class GroundedFiles:
             weighted[key] = (row, times[video])
         return weighted
 
-    def segments(self, profile: str) -> dict[Key, Segment]:
+    def segments(self, profile: str, corrected: bool) -> dict[Key, Segment]:
         """The segments that a profile scores."""
-        if profile in ("post_hoc", "pre_hoc"):
-            return self.post_hoc if profile == "post_hoc" else self.pre_hoc
+        if profile == "pre_hoc":
+            return self.pre_hoc
+        post_hoc = self.post_hoc_corrected if corrected else self.post_hoc
+        if profile == "post_hoc":
+            return post_hoc
         how: Merge = profile.removeprefix("merge_")  # type: ignore[assignment]
-        both = [key for key in self.durations if key in self.pre_hoc and key in self.post_hoc]
-        return {key: merged(self.pre_hoc[key], self.post_hoc[key], how) for key in both}
+        both = [key for key in self.durations if key in self.pre_hoc and key in post_hoc]
+        return {key: merged(self.pre_hoc[key], post_hoc[key], how) for key in both}
 
     def grounding(self, profile: str, corrected: bool) -> dict[str, Any]:
         """Values of a profile about segments."""
         name = profile.removesuffix("_subset")
-        segments, kept = self.segments(name), set(self.durations)
+        segments, kept = self.segments(name, corrected), set(self.durations)
         if name != profile:
             kept &= self.subset
         if corrected:

@@ -3,7 +3,7 @@
 Predictions: {"results": {video: [{"triplet", "score", "duration" [first, last + 1), "sub_traj", "obj_traj"}]}}, or JSON lines, a
 video each: {"video_id", "results": [...]}; ground truth: the inner mapping without scores. `zero_shot` keeps the true relations
 that training has never shown and the predictions of their triplets, `zero_shot_old` all predictions. Videos without true
-relations are not scored; those without predictions count as empty.
+relations are not scored; those without predictions count as empty. Corrected values differ in P@n (relations.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Relations = dict[str, list[Relation]]
 
 
 def score(request: Request) -> Scored:
-    """Detection and tagging, over all relations and over those that training has never shown. Nothing in it needs correction."""
+    """Detection and tagging, over all relations and over those that training has never shown."""
     place = request.files["predictions"]
     content, repeated = read_object(place, "video_id")
     predictions = _relations(place, _results(place, content), scored=True)
@@ -42,7 +42,7 @@ def score(request: Request) -> Scored:
     training = _triplets(request.files["train_triplets"]) if "train_triplets" in request.files else None
     scored = Scored(n_scored=len(videos), n_skipped=len(truth) - len(videos), warnings=warnings)
 
-    def values(profile: str, _corrected: bool) -> dict[str, Any]:
+    def values(profile: str, corrected: bool) -> dict[str, Any]:
         ours, theirs = predictions, truth
         if profile != "standard":
             if training is None:
@@ -51,7 +51,7 @@ def score(request: Request) -> Scored:
             ours = limited(predictions, theirs) if profile == "zero_shot" else predictions
         if not any(theirs.values()):
             raise NotApplicableError(f"{request.files['ground_truth']}: no relation is left for profile {profile}")
-        numbers = relation_scores(ours, theirs)
+        numbers = relation_scores(ours, theirs, corrected=corrected)
         return {"rounded": {name: float(f"{value:.{DECIMALS}f}") for name, value in numbers.items()}, "unrounded": numbers}
 
     each_profile(request, PROFILES, scored, values)

@@ -60,28 +60,38 @@ def average_precision(found: NDArray[np.bool_], positives: int) -> float:
     return float(envelope[found].sum() / positives)
 
 
-def tagging_precision(predictions: Sequence[Relation], truth: Sequence[Relation], count: int) -> float:
-    """Right triplets among the first `count` distinct ones, or among as many as there are; 0 without any."""
+def tagging_precision(
+    predictions: Sequence[Relation], truth: Sequence[Relation], count: int, *, corrected: bool = False
+) -> float:
+    """Share of right triplets among the first `count` distinct ones; 0 without any.
+
+    Where there are fewer, the reference divides by their number; `corrected` divides by `count` all the same.
+    """
     distinct = list(dict.fromkeys(relation.triplet for relation in predictions))[:count]
     known = {relation.triplet for relation in truth}
-    return sum(triplet in known for triplet in distinct) / len(distinct) if distinct else 0.0
+    return sum(triplet in known for triplet in distinct) / (count if corrected else max(len(distinct), 1))
 
 
 def relation_scores(
     predictions: Mapping[str, Sequence[Relation]],
     truth: Mapping[str, Sequence[Relation]],
     recall_at: Sequence[int] = RECALL_AT,
+    *,
+    corrected: bool = False,
 ) -> dict[str, float]:
-    """mAP, R@50, R@100, P@1, P@5, P@10 as fractions over the videos of `truth` that have a relation, at least one of them."""
+    """mAP, R@50, R@100, P@1, P@5, P@10 as fractions over the videos of `truth` that have a relation, at least one of them.
+
+    `corrected` changes P@n alone: see `tagging_precision`.
+    """
     videos = [video for video, relations in truth.items() if relations]
     ordered = {video: ranked(predictions.get(video, ())) for video in videos}
     hit = {video: hits(ordered[video], truth[video]) for video in videos}
     positives = sum(len(truth[video]) for video in videos)
     out = {"mAP": sum(average_precision(hit[video], len(truth[video])) for video in videos) / len(videos)}
     out |= {f"R@{n}": float(sum(hit[video][:n].sum() for video in videos)) / positives for n in recall_at}
-    out |= {
-        f"P@{n}": sum(tagging_precision(ordered[video], truth[video], n) for video in videos) / len(videos) for n in PRECISION_AT
-    }
+    for n in PRECISION_AT:
+        precision = [tagging_precision(ordered[video], truth[video], n, corrected=corrected) for video in videos]
+        out[f"P@{n}"] = sum(precision) / len(videos)
     return out
 
 

@@ -78,6 +78,15 @@ def test_segments_from_frame_weights_alone(run):
     assert out["n_skipped"] == 2
 
 
+def test_corrected_values_let_the_first_frame_join_a_segment(run):
+    files = {"frame_weights": {"v1_0": [0.9, 1.0, 0.1, 0.1]}, "frame2time": {"v1": [3.0, 5.0, 7.0, 9.0]}}
+    _, out, _ = run(
+        "--corrected", "--profile", "post_hoc", ground_truth={"v1": {**EVIDENCE["v1"], "location": {"0": [[4, 8]]}}}, **files
+    )
+    assert out["profiles"]["post_hoc"]["rounded"]["mIoU"] == 0.0  # the point 5
+    assert out["corrected"]["post_hoc"]["rounded"]["mIoU"] == 20.0  # [3, 5] and [4, 8]
+
+
 def test_question_without_a_segment_leaves_the_denominator_and_counts_in_corrected_values(run):
     code, out, _ = run("--corrected", "--profile", "post_hoc", ground_truth=EVIDENCE, segments_seconds={"v1_0": [4, 8]})
     assert code == 0

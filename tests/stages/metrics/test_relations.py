@@ -59,6 +59,14 @@ def test_tagging_divides_by_what_there_is():
     assert tagging_precision([], [relation()], 10) == 0
 
 
+def test_corrected_tagging_divides_by_what_was_asked_for(tmp_path):
+    _, out = run(tmp_path, {"results": {"v": [written(), written(triplet=["a", "b", "x"])]}}, "--corrected")
+    released, corrected = out["profiles"]["standard"]["unrounded"], out["corrected"]["standard"]["unrounded"]
+    assert (released["P@1"], released["P@5"], released["P@10"]) == (1.0, 0.5, 0.5)
+    assert (corrected["P@1"], corrected["P@5"], corrected["P@10"]) == (1.0, 0.2, 0.1)
+    assert all(corrected[name] == released[name] for name in ("mAP", "R@50", "R@100"))
+
+
 def test_zero_shot_keeps_what_training_never_showed():
     truth = unseen({"v": [relation(), relation("d e f")]}, {("a", "b", "c")})
     assert [one.triplet for one in truth["v"]] == [("d", "e", "f")]
