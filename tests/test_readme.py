@@ -75,11 +75,13 @@ IN_ORDER = (
     "dvc exp apply faster",
     "git commit",
     "dvc metrics diff HEAD~1 HEAD",
-    "dvc exp run -S runs.causalvtg-planted.optim.lr=1e-3",
+    "dvc exp run -S runs.causalvtg-planted.optim.lr=1e-3 evaluate@causalvtg-planted",
+    "git checkout params.yaml dvc.lock",
+    "dvc checkout",
     "dvc remote add -d lab {remote}",
     "dvc push --run-cache",
     "dvc repro --pull",
-    "dvc exp run --queue -S 'runs.causalvtg-planted.seed=1,2,3'",
+    "dvc exp run --queue -S 'runs.causalvtg-planted.seed=1,2,3' evaluate@causalvtg-planted",
 )
 LONG = {"dvc queue start": "trains in processes of DVC's own; `dvc exp run --queue` before it is executed"}
 
