@@ -121,6 +121,7 @@ def build(
     model = parse(load_method(method).Config, _plain(converted.model), f"{checkpoint}: model")
     files = files_beside(method, model, converted, known, given or {})
     digests = {"checkpoint": checkpoint.read_bytes(), **files}
+    assumed_fps = ASSUMED_FPS if load_method(method).Model.TASK == "moments" else 0.0
     record = RunRecord(
         run=out.name,
         method=method,
@@ -129,7 +130,7 @@ def build(
         confounders=converted.confounders,
         dataset=known.dataset,
         features=known.features,
-        fps=ASSUMED_FPS if known.fps is None else known.fps,
+        fps=assumed_fps if known.fps is None else known.fps,
         clips=known.clips,
         shown=known.shown,
         inputs={name: f"sha256:{hashlib.sha256(content).hexdigest()}" for name, content in digests.items()},
@@ -239,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     print(f"{args.out}: {len(converted.weights)} tensors of {args.method}, numerics {record.model.get('numerics', 'released')}")
-    assumed = converted.assumed | ({} if known.fps is not None else {"fps": ASSUMED_FPS})
+    assumed = converted.assumed | ({"fps": record.fps} if known.fps is None and record.fps else {})
     if assumed:
         print(
             "stated neither by the checkpoint nor by a configuration: "

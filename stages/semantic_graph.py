@@ -6,8 +6,8 @@ reads   data/samples/<dataset>/                   questions and right answers (o
 writes  data/graphs/<name>.npz, <name>.json       stages/confounders/graph_files.py
         data/graphs/<name>.parses.jsonl           parses, kept for the next run: only texts that are new are parsed again
 
-    python -m stages.semantic_graph --name planted-questions --samples data/samples/planted_grounded \
-        --raw data/raw/planted_grounded --out data/graphs/planted-questions.npz
+    python -m stages.semantic_graph --name planted_grounded --samples data/samples/planted_grounded \
+        --raw data/raw/planted_grounded --out data/graphs/planted_grounded.npz
     python -m stages.semantic_graph --name nextgqa --csv questions.csv --raw data/raw/nextgqa --out /tmp/graphs.npz
 """
 

@@ -6,8 +6,8 @@ writes  data/vocabularies/<name>.npz        words, counts, vectors, sentences by
 
 A sentence without any kept word cannot be reconstructed: it is left out, counted and listed in the provenance.
 
-    python -m stages.vocabulary --name planted-weak --samples data/samples/planted_weak --raw data/raw/planted_weak \
-        --out data/vocabularies/planted-weak.npz
+    python -m stages.vocabulary --name planted_weak --samples data/samples/planted_weak --raw data/raw/planted_weak \
+        --out data/vocabularies/planted_weak.npz
 """
 
 from __future__ import annotations

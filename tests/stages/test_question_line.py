@@ -215,6 +215,7 @@ def test_a_published_checkpoint_is_evaluated_and_predicts_as_the_run_it_was_made
     answers = ["--answers", other.folder / "trained/answers.json"] if name in ("igv", "transtr-open") else []
     assert imports(arguments, answers, ["--out", other.folder / "run"]) == 0
     assert other.evaluate(name, other.folder / "run") == 0
+    assert json.loads((other.folder / "run/config.json").read_text())["fps"] == 0  # frames are spread over any length
     assert predictions(other.folder / "run") == predictions(other.folder / "trained")
     dataset = ["--dataset", PUBLISHED[name]["dataset"], "--split", "iid", "--data", other.folder, "--params", other.params]
     assert call(["--run", other.folder / "run", "--settings", name, "--out", other.folder / "p.jsonl"], dataset) == 0
