@@ -5,9 +5,11 @@ A task is one module in `stages/tasks/`, called as the `TASK` of its methods, wi
     prepare    for train: batches to learn from, the numbers that choose an epoch, what else the run is made of
     results    for evaluate: every split of the run's settings, predicted and scored
     predicted  for predict: one split of any data set of the task
+
+and one beside it, own_<task>.py (stages/tasks/own.py), for predict: a video of the user's own.
     outcomes   for audit: numbers of single queries, each called as one of MEASURES
 
-The folder is the registry. A task may import every folder of the stages, the stages themselves know none of them by name; what a
+A task may import every folder of the stages, the stages themselves know none of them by name; what a
 run is told about its evaluation stands in stages/predictions/settings.py and is chosen by task in stages/params.py.
 """
 
@@ -27,7 +29,7 @@ from models.method import Method
 from stages.auditing.outcomes import Outcomes
 from stages.datasets.schema import Sample
 from stages.metrics.report import Numbers, SplitReport
-from stages.params import Run
+from stages.params import EVALUATIONS, Run
 from stages.training.batches import Feed
 from stages.training.loop import Validate
 from stages.training.runs import RunRecord
@@ -181,7 +183,6 @@ def load_task(name: str) -> Task:
 
     Raises LookupError with the known names if there is no such task.
     """
-    known = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.name != Path(__file__).name)
-    if name not in known:
-        raise LookupError(f"no task {name!r}: stages/tasks/ has {', '.join(known)}")
+    if name not in EVALUATIONS:
+        raise LookupError(f"no task {name!r}: stages/tasks/ has {', '.join(sorted(EVALUATIONS))}")
     return cast(Task, importlib.import_module(f"stages.tasks.{name}"))

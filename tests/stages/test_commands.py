@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from stages import commands
+from stages import commands, describe, evaluate, import_checkpoint, predict, report
 
 ROOT = commands.HERE.parent
 
@@ -38,6 +38,22 @@ def test_a_misspelt_command_is_answered_with_the_nearest(typed, meant):
     answer = doflow(typed)
     assert answer.returncode == 2
     assert f"did you mean '{meant}'?" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        (evaluate.main, "--name nothing --run r --samples s --features f --results o --page p.json"),
+        (report.main, "--name nothing --pages p --out o"),
+        (import_checkpoint.main, "--method igv --checkpoint c --out o --config params.yaml --run nothing"),
+        (predict.main, "--run nothing --dataset d --split s --out p.jsonl"),
+        (describe.main, "nothing"),
+    ],
+)
+def test_a_mistake_ends_every_command_alike(main, arguments, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(arguments.split()) == 2
+    assert re.match(r"(Params|Run|Describe)Error: .*nothing", capsys.readouterr().err)
 
 
 def test_the_set_up_puts_the_door_into_the_environment():
