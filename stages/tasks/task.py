@@ -5,12 +5,12 @@ A task is one module in `stages/tasks/`, called as the `TASK` of its methods, wi
     prepare    for train: batches to learn from, the numbers that choose an epoch, what else the run is made of
     results    for evaluate: every split of the run's settings, predicted and scored
     predicted  for predict: one split of any data set of the task
-
-and one beside it, own_<task>.py (stages/tasks/own.py), for predict: a video of the user's own.
     outcomes   for audit: numbers of single queries, each called as one of MEASURES
 
-A task may import every folder of the stages, the stages themselves know none of them by name; what a
-run is told about its evaluation stands in stages/predictions/settings.py and is chosen by task in stages/params.py.
+and one beside it, own_<task>.py, that predicts for a video of the user's own (stages/tasks/own.py).
+
+A task may import every folder of the stages, the stages themselves know none of them by name; what a run is told about its
+evaluation stands in stages/predictions/settings.py and is chosen by task in stages/params.py, which therefore knows all tasks.
 """
 
 from __future__ import annotations
