@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -21,6 +22,15 @@ from stages.sources.watch import Watch
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 FILE_MODES = ("100644", "100755")
 DEAD_AFTER_A_MINUTE = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60")
+# What git, curl, its TLS libraries and ssh say, in English, of a server that is out of reach or too busy.
+PASSING = re.compile(
+    r"could not resolve|unable to look up|couldn't connect|failed to connect|connection (?:refused|reset|timed out|closed)"
+    r"|timed out|timeout|network is unreachable|no route to host|empty reply|operation too slow|early eof|hung up unexpectedly"
+    r"|recv failure|rpc failed|unexpected disconnect|ssl_error_syscall|ssl_connect|handshake\(\) failed|tls connection was non-properly"
+    r"|unexpected eof|returned error: (?:408|425|429|5\d\d)",
+    re.IGNORECASE,
+)
+LASTING = re.compile(r"certificate|authentication failed|permission denied|terminal prompts disabled", re.IGNORECASE)
 
 
 class GitSnapshot:
@@ -127,9 +137,17 @@ def _environment() -> dict[str, str]:
 
 
 def _call(command: list[str], text: str = "") -> str:
+    """What a git command prints. Raises MirrorError with what it says of its failure."""
     result = subprocess.run(command, input=text.encode(), capture_output=True, env=_environment(), check=False)
     if result.returncode != 0:
-        lines = result.stderr.decode(errors="replace").splitlines()
-        said = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines[-1:]
-        raise MirrorError(f"git: {'; '.join(said[:3]) or f'exit code {result.returncode}'}")
+        output = result.stderr.decode(errors="replace")
+        lines = [line for line in output.splitlines() if line]
+        said = [line for line in lines if line.startswith(("fatal:", "error:", "remote:", "ssh:"))] or lines[-1:]
+        raise MirrorError(f"git: {'; '.join(said[:3]) or f'exit code {result.returncode}'}", passing=_may_pass(output))
     return result.stdout.decode(errors="surrogateescape")
+
+
+def _may_pass(output: str) -> bool:
+    """True if the same command may do later; addresses and paths, which git quotes, decide nothing."""
+    unquoted = re.sub(r"'[^'\n]*'", "", output)
+    return PASSING.search(unquoted) is not None and LASTING.search(unquoted) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -171,6 +172,20 @@ def test_server_that_is_too_busy_ends_with_the_exit_code_that_says_try_later(hub
     done = run(params, tmp_path / "raw", environment(hub, tmp_path))
     assert done.returncode == 75
     assert "the server asks to come back in 86400 s" in done.stderr
+
+
+def test_git_server_that_is_out_of_reach_ends_with_the_exit_code_that_says_try_later(tmp_path, capsys):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        repository = f"http://127.0.0.1:{free.getsockname()[1]}/r.git"
+    path = tmp_path / "params.yaml"
+    git = f"{{repository: '{repository}', commit: {'0' * 40}, path: data}}"
+    path.write_text(
+        f"datasets:\n  demo: {{adapter: planted, after: params.yaml, sources: [{{into: ., mirrors: [{{git: {git}}}]}}]}}\n"
+        "features: {demo: {}}\nworlds: {}\ndictionaries: {}\nruns: {}\nreports: {}\n"
+    )
+    assert fetch.main(["--params", str(path), "--name", "demo", "--out", str(tmp_path / "raw")]) == 75
+    assert f"Failed to connect to 127.0.0.1 port {repository[17:-6]}" in capsys.readouterr().err
 
 
 def test_unknown_data_set_is_answered_with_the_known_ones(params, tmp_path, capsys):

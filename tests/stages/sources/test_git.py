@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +105,83 @@ def test_only_the_file_asked_for_is_transferred(upstream, fetched, out):
     assert sum(path.stat().st_size for clone in clones for path in clone.rglob("*") if path.is_file()) < 1_000_000
     fetched(wanted)
     assert contents(out) == {"train.jsonl": b"two"}
+
+
+@contextmanager
+def answering(status: int | None) -> Iterator[int]:
+    """Port of a server on this machine that answers every request with a status, or, for None, hangs up before it says a word."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            if status is not None:
+                super().handle()
+
+        def do_GET(self) -> None:
+            assert status is not None
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+def refused(fetched: Any, repository: str) -> FetchError:
+    mirror = Mirror(git=Git(repository=repository, commit="0" * 40, path="data"))
+    with pytest.raises(FetchError) as caught:
+        fetched(SourceEntry(into=".", mirrors=(mirror,)))
+    return caught.value
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.mark.parametrize("language", ["C", "de_DE.UTF-8"])
+@pytest.mark.parametrize("scheme", ["http", "https", "git"])
+def test_a_server_that_is_not_there_may_be_there_later(scheme, language, fetched, monkeypatch):
+    monkeypatch.setenv("LC_ALL", language)
+    monkeypatch.setenv("LANGUAGE", language[:2])
+    assert refused(fetched, f"{scheme}://127.0.0.1:{closed_port()}/r.git").passing
+
+
+def test_a_name_that_does_not_resolve_may_resolve_later(fetched):
+    error = refused(fetched, "https://no-such-host.invalid/r.git")
+    assert "resolve" in str(error).lower()
+    assert error.passing
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_server_that_is_too_busy_may_answer_later(status, fetched):
+    with answering(status) as port:
+        error = refused(fetched, f"http://127.0.0.1:{port}/r.git")
+    assert str(status) in str(error)
+    assert error.passing
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_connection_that_is_cut_may_hold_later(scheme, fetched):
+    with answering(None) as port:
+        assert refused(fetched, f"{scheme}://127.0.0.1:{port}/r.git").passing
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_what_a_server_refuses_is_refused_later_too(status, fetched):
+    with answering(status) as port:
+        assert not refused(fetched, f"http://127.0.0.1:{port}/r.git").passing
+
+
+def test_what_is_no_repository_or_has_no_such_commit_stays_so(upstream, fetched):
+    assert not refused(fetched, (upstream / "data").as_uri()).passing
+    assert not refused(fetched, upstream.as_uri()).passing
+
+
+def test_a_name_in_a_message_does_not_decide(tmp_path, fetched):
+    assert not refused(fetched, (tmp_path / "Connection timed out").as_uri()).passing
