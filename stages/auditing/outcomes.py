@@ -1,4 +1,4 @@
-"""Outcomes: numbers of single queries, aligned over the cells of an audit.
+"""Outcomes: numbers of single queries, brought into one order over the cells of an audit.
 
 A task turns the predictions of a split into `Outcomes`; here they become one table (Parquet), and arrays (seeds, queries).
 """
@@ -26,7 +26,7 @@ Key = tuple[str, str]  # variant, split
 class Outcomes:
     """Per-query numbers of one split: ids (Q,), and values (Q,) by measure. NaN: the measure does not apply to the query.
 
-    texts    what is asked, by id, where an id is no sample's (one relation of a video)
+    texts    id -> what the query is, where the id is not that of a sample: one relation of a video
     """
 
     ids: Sequence[str]
@@ -81,16 +81,16 @@ def align(cells: Mapping[tuple[str, int, str], Outcomes], seeds: Sequence[int]) 
     for variant, split in sorted({(variant, split) for variant, _, split in cells}):
         rows = []
         for seed in seeds:
-            found = cells[variant, seed, split]
-            order = np.argsort(np.array(found.ids, np.str_), kind="stable")
-            ids = [found.ids[place] for place in order]
-            if (told := queries.setdefault(split, ids)) != ids:
-                lost = sorted(set(told) ^ set(ids))
+            cell = cells[variant, seed, split]
+            order = np.argsort(np.array(cell.ids, np.str_), kind="stable")
+            ids = [cell.ids[place] for place in order]
+            if (first := queries.setdefault(split, ids)) != ids:
+                lost = sorted(set(first) ^ set(ids))
                 raise AuditError(
                     f"{variant}/{seed}: split {split} has other queries than the cells before it: {len(lost)} are not in both"
                     + (f", the first is {lost[0]}" if lost else "; an id occurs twice")
                 )
-            rows.append({name: np.asarray(value, np.float64)[order] for name, value in found.values.items()})
+            rows.append({name: np.asarray(value, np.float64)[order] for name, value in cell.values.items()})
         shared = [name for name in rows[0] if all(name in row for row in rows)]
         values[variant, split] = {name: np.stack([row[name] for row in rows]) for name in shared}
     return Aligned(tuple(seeds), queries, values)

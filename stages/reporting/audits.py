@@ -18,16 +18,16 @@ from stages.reporting.timelines import short
 
 AGAIN = "audit again: dvc repro audit@<audit>"
 LEVEL = "level"
-# Kinds of effects in the order in which they are told, each with what it says; a kind that is not listed comes last.
+# Kinds of effects in their order on the page, each with its explanation; a kind that is not listed comes last.
 KINDS = {
     "gain": "Gain on the interventional split over the variant without the intervention",
     "gap": "Shortcut gap: what is lost from the split with the training bias to the one without",
     "narrowing": "Narrowing: how much of the gap of the variant without the intervention is closed",
-    "part": "Part: what the full method has over the variant that lacks this part",
-    "gain beyond twin": "Gain beyond the twin that was trained without bias: the share of the gain that is debiasing",
-    "against base": "Controls on the interventional split against the variant without the intervention",
-    "against twin": "Controls on the interventional split against the same trained without bias",
-    "gap beyond twin": "Gap beyond the twin that was trained without bias: the share of the gap that the bias made",
+    "part": "Part: how much better the full method is than the variant without this part",
+    "gain beyond twin": "Gain minus the gain after training without bias: the share of the gain that is debiasing",
+    "against base": "Controls on the interventional split: difference from the variant without the intervention",
+    "against twin": "Controls on the interventional split: difference from the same model trained without bias",
+    "gap beyond twin": "Gap minus the gap after training without bias: the share of the gap that the bias caused",
 }
 
 
@@ -47,15 +47,15 @@ class Effect:
 
     @property
     def verdict(self) -> str:
-        """What the interval says about an effect."""
+        """On which side of 0 the interval is; empty for levels and without an interval."""
         if self.kind == LEVEL or self.low is None or self.high is None:
             return ""
-        return "above 0" if self.low > 0 else "below 0" if self.high < 0 else "not told from 0"
+        return "above 0" if self.low > 0 else "below 0" if self.high < 0 else "includes 0"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """Something that has to come out in a sound audit, whatever the method; holds None: not told."""
+    """A result that a sound audit must have, whatever the method does; holds None: there is no interval to judge by."""
 
     control: str
     expected: str
@@ -87,7 +87,11 @@ class Tabled:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditPage:
-    """Everything a page says about one audit; variants: name -> what is changed, in words."""
+    """Everything a page says about one audit.
+
+    coverage    how often the intervals contain the true value, in words; empty on pages of an older audit
+    variants    name -> what is changed, in words
+    """
 
     audit: str
     title: str
@@ -97,6 +101,7 @@ class AuditPage:
     unbiased: str | None
     seeds: int
     confidence: float
+    coverage: str
     base: str
     full: str
     variants: dict[str, str]
@@ -110,7 +115,7 @@ class AuditPage:
     provenance: dict[str, Any]
 
     def headline(self, kind: str, variant: str) -> Effect | None:
-        """An effect of the first measure; None if the audit has it not."""
+        """An effect of the first measure; None if the audit does not have it."""
         found = (one for one in self.effects if (one.kind, one.variant, one.measure) == (kind, variant, self.measures[0]))
         return next(found, None)
 
@@ -143,6 +148,7 @@ def read_audit(file: Path) -> AuditPage:
         unbiased=page.text_or_none("unbiased"),
         seeds=len(page.series("seeds")),
         confidence=page.number("confidence"),
+        coverage=page.text("coverage") if page.has("coverage") else "",
         base=page.text("base"),
         full=page.text("full"),
         variants={name: variants.text(name) for name in variants.raw},

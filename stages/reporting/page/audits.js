@@ -43,7 +43,7 @@ const audits = (() => {
         Plot.ruleY(ends(points), { x1: "low", x2: "high", y: "variant", stroke: "var(--s1)", strokeWidth: 3 }),
         Plot.tickX(ends(points), { x: "low", y: "variant", stroke: "var(--s1)", strokeWidth: 2, inset: 3 }),
         Plot.tickX(ends(points), { x: "high", y: "variant", stroke: "var(--s1)", strokeWidth: 2, inset: 3 }),
-        // filled: the interval leaves out zero
+        // filled: the interval excludes 0
         Plot.dot(points, { x: "value", y: "variant", r: 5.5, stroke: "var(--s1)", strokeWidth: 2, fill: (point) => (point.low > 0 || (point.high !== null && point.high < 0) ? "var(--s1)" : "var(--surface)") }),
         Plot.text(points, { x: (point) => Math.max(point.high ?? point.value, 0), y: "variant", text: (point) => format(point.value), textAnchor: "start", dx: 9, fill: "currentColor", fontWeight: 600 }),
         Plot.tip(points, Plot.pointer({ x: "value", y: "variant", title: (point) => `${point.variant}: ${format(point.value)}${between(point)}` })),
@@ -84,7 +84,7 @@ const audits = (() => {
       card(place, `${one.measure} of every variant, by split`, (width) => levels(width, one.levels, data), keys(data.splits.filter((split) => one.levels.some((point) => point.split === split))));
     }
     if (one.effects.length) {
-      place.append(node("h2", {}, "Effects"), node("p", { class: "hint" }, "Bars are intervals over seeds and queries. A filled mark: the interval leaves out 0."));
+      place.append(node("h2", {}, "Effects"), node("p", { class: "hint" }, "Bars are intervals over seeds and queries. A filled mark: the interval excludes 0."));
       const multiples = node("div", { class: "multiples broad" });
       place.append(multiples);
       for (const effect of one.effects) card(multiples, effect.says, (width) => forest(width, effect.points, effect.says));

@@ -30,22 +30,35 @@ def test_every_claim_has_its_number_and_its_interval():
         "IoU, 2 seeds: base reaches 60.0 where the biases of training hold and 40.0 where they are cut, a gap of "
         "20.0 (17.0 to 23.0) points.",
         "full is better than base by 5.0 (2.0 to 8.0) points where the biases are cut; after training without bias it is 4.5, "
-        "and the difference, 0.5 (-1.0 to 2.0), cannot be told from 0, so nothing says that it debiases.",
-        "The gap of full is not told from that of base: 1.0 (-2.0 to 4.0) points.",
+        "and the difference, 0.5 (-1.0 to 2.0), is not distinguishable from 0, so there is no evidence of debiasing.",
+        "The gap of full is not distinguishable from that of base: 1.0 (-2.0 to 4.0) points.",
     ]
+
+
+def test_the_page_says_how_often_its_intervals_contain_the_truth():
+    told = {
+        seeds: page("one", parse(Audit, ENTRY | {"seeds": list(range(seeds))}, "here"), "ccr", [], [], {})["coverage"]
+        for seeds in (1, 3, 7)
+    }
+    assert told[1].startswith("One seed: the intervals are over queries alone")
+    assert "with 3 seeds, about 92 of 100 contain the true value" in told[3]
+    assert "with 7 seeds, about 93 of 100" in told[7]
+    other = page("one", parse(Audit, ENTRY | {"confidence": 0.9}, "here"), "ccr", [], [], {})["coverage"]
+    assert "less often than their confidence says" in other
 
 
 def test_other_variants_share_a_sentence():
     more = parse(Audit, ENTRY | {"variants": {"base": {}, "full": {}, "a": {}, "b": {}}}, "here")
     found = [effect("gain", "a", 1.0, -1, 3), effect("gain", "b", -4.0, -6, -2)]
     assert list(sentences(more, found)) == [
-        "Where the biases are cut, a is not told from base: 1.0 (-1.0 to 3.0); b is worse than base by 4.0 (2.0 to 6.0) points."
+        "Where the biases are cut, a is not distinguishable from base: 1.0 (-1.0 to 3.0); "
+        "b is worse than base by 4.0 (2.0 to 6.0) points."
     ]
 
 
 def test_a_control_that_fails_is_said():
     assert list(sentences(AUDIT, [effect("gap", "full-unbiased", 9.0, 6, 12)])) == [
-        "Not as expected, so read the rest with care: Gap of full, trained without bias."
+        "Controls that are not as expected, so that the rest is doubtful: Gap of full, trained without bias."
     ]
 
 
@@ -55,7 +68,7 @@ def test_what_is_pointed_to_is_held_against_the_variant_without():
         for name, value in (("base", 22), ("full", 46))
     ]
     assert list(sentences(AUDIT, found)) == [
-        "Of the clips that it points to, this many show the answer where the biases are cut: of full 46.0 %, of base 22.0 %."
+        "Share of the chosen clips that show the answer, where the biases are cut: of full 46.0 %, of base 22.0 %."
     ]
 
 
@@ -81,7 +94,7 @@ def test_controls_of_what_a_model_sees():
         effect("against base", "evidence", 18.0, 15, 21),
     ]
     assert [(one["expected"].split(",")[0], one["holds"]) for one in controls(audit, found)] == [
-        ("above 0: it lives by the scene", True),
+        ("above 0: it answers from the scene", True),
         ("below 0", True),
         ("chance", True),
         ("above 0", True),

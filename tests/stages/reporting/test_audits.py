@@ -25,6 +25,11 @@ def test_an_audit_as_the_stage_writes_it_is_read_whole(tmp_path):
     assert [one.holds for one in page.controls] == [True, None]
 
 
+def test_the_page_of_an_audit_says_how_often_its_intervals_contain_the_truth_unless_it_is_older(tmp_path):
+    assert "about 92 of 100" in read(tmp_path).coverage
+    assert read(tmp_path, {key: value for key, value in audit_page().items() if key != "coverage"}).coverage == ""
+
+
 def test_a_report_without_audits_has_none(tmp_path):
     assert read_audits(tmp_path / "audits") == []
 
@@ -32,7 +37,7 @@ def test_a_report_without_audits_has_none(tmp_path):
 def test_what_an_interval_says_depends_on_where_zero_is(tmp_path):
     made = audit_page()
     made["effects"] = [made["effects"][2] | {"low": low, "high": high} for low, high in ((1, 2), (-2, -1), (-1, 1), (None, 1))]
-    assert [one.verdict for one in read(tmp_path, made).effects] == ["above 0", "below 0", "not told from 0", ""]
+    assert [one.verdict for one in read(tmp_path, made).effects] == ["above 0", "below 0", "includes 0", ""]
 
 
 def test_a_level_is_not_held_against_zero(tmp_path):

@@ -66,7 +66,7 @@ def test_an_audit_is_found_from_the_list_and_changes_its_measure(visit, file):
 def test_effects_are_filtered_by_what_their_interval_says(visit, file):
     tab = visit(file, "audit-causalvtg")
     table = tab.get_by_role("region", name="Effects of causalvtg")
-    tab.locator("#audit-causalvtg").get_by_label("show only this interval").select_option(label="not told from 0")
+    tab.locator("#audit-causalvtg").get_by_label("show only this interval").select_option(label="includes 0")
     found = table.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => [row.cells[5], row.cells[6]].map(cell => Number(cell.dataset.order)))"
     )
