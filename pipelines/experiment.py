@@ -1,6 +1,6 @@
 """Flow `experiment`: runs -> data, training, evaluation; their metrics as a table, and the results page.
 
-prefect deployment run 'experiment/gpu' -p runs='["cra-nextgqa-tempclip"]'
+prefect deployment run 'experiment/gpu' -p runs='["cra-nextgqa"]'
 """
 
 from __future__ import annotations

@@ -183,11 +183,6 @@ class FeatureStore:
         return self._chunks[chunk]
 
 
-def forget_checksums() -> None:
-    """Read the checksums of every store again when it is next opened: for measurements."""
-    _verified.clear()
-
-
 def _reopen(path: Path, mark: str) -> FeatureStore:
     store = FeatureStore.open(path, verify=False)
     if store.mark != mark:

@@ -38,7 +38,7 @@ def entries() -> dict[str, dict[str, object]]:
     return params
 
 
-FLOWS = sorted(path for path in (ROOT / "pipelines").glob("*.py") if docstrings(path).startswith("Flow `"))
+FLOWS = sorted((ROOT / "pipelines").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.stem)
@@ -57,4 +57,4 @@ def test_every_entry_that_a_docstring_names_exists(path):
     assert {(section, entry) for section, entry in named if entry not in params[section]} == set()
     methods = re.findall(r"-p method=(\w+)", text)
     assert all((ROOT / f"models/methods/{method}.py").exists() for method in methods)
-    assert named or methods or path.stem == "demo", "an example"
+    assert named or methods or path.stem == "demo" or not text.startswith("Flow `"), "an example"
