@@ -5,9 +5,9 @@ talks to it: one JSON request per line on standard input, its answer on a line o
 the first line of input has set. Everything else on standard output and error is the log of the stage at work.
 
     {"do": "graph"}                          -> {"stages": [{"name", "upstream", "deps", "outs", "metrics"}, ...]}, upstream first
-    {"do": "repro", "stage": "train@x", "share": bool}    -> {"changed": bool}     like `dvc repro --single-item`; share: what
+    {"do": "repro", "stage": NAME, "share": bool}         -> {"changed": bool}     like `dvc repro --single-item`; share: what
                                                              another machine has pushed is restored, as with `--pull`
-    {"do": "push", "stage": "train@x"}       -> {"pushed": number of files}        like `dvc push --run-cache train@x`
+    {"do": "push", "stage": NAME}            -> {"pushed": number of files}        like `dvc push --run-cache NAME`
     any failure                              -> {"error": text, "exit": exit code of the stage's command, or null}
 
 When its input ends, the flow is gone: it ends the command at work and itself, so that no training is left behind.
