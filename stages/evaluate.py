@@ -183,8 +183,10 @@ def main(argv: list[str] | None = None) -> int:
         torch.set_num_threads(entry.train.threads)
         device = device_of(args.device)
         model, record = load_run(args.run, parse)
-        if (wanted := load_method(entry.method).Model.TASK) != model.TASK:
-            raise ParamsError(f"{args.params}: runs.{args.name} is of the task {wanted}, but {args.run} of {model.TASK}")
+        if entry.method != record.method:
+            raise ParamsError(
+                f"{args.params}: runs.{args.name} is about the method {entry.method}, but {args.run} is of {record.method}"
+            )
         finished = Finished(
             model=model.to(device), record=record, folder=args.run, device=device, budget_bytes=entry.train.budget_bytes
         )

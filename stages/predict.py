@@ -102,7 +102,7 @@ def load(args: argparse.Namespace) -> Loaded:
     """The run of the command line, its post-processing from params.yaml and from the options."""
     device = device_of(args.device)
     model, record = load_run(args.run, parse)
-    params = load_params(args.params) if args.params.is_file() else None
+    params = load_params(args.params) if args.params != DEFAULT_FILE or args.params.is_file() else None
     runs = params.runs if params else {}
     entry = runs.get(args.settings or record.run)
     if args.settings and entry is None:
@@ -168,6 +168,8 @@ def run_splits(loaded: Loaded, args: argparse.Namespace) -> None:
 
 def run_own(loaded: Loaded, args: argparse.Namespace) -> None:
     """Everything that --features and --query ask for."""
+    if args.out.is_dir():
+        raise PredictionError(f"{args.out} is a folder; what is said about one video goes into a file: {args.out / 'own.jsonl'}")
     own = Own(
         features=args.features,
         queries=args.query,

@@ -182,11 +182,11 @@ def _texts(finished: Finished, own: Own, options: Sequence[tuple[str, ...]], nam
     known = _stored(finished.record.dataset, own.data, names, set(wanted))
     if missing := [text for text in wanted if text not in known]:
         question, option = missing[0]
-        made = ", ".join(own.extractors[name] for name in names if own.extractors.get(name)) or "their encoder"
+        made = ", ".join(own.extractors[name] for name in names if own.extractors.get(name)) or "not known"
         raise PredictionError(
             f"no text features for {question!r}{'' if option is None else f' with the option {option!r}'}: none are stored, and "
-            f"{made} is not computed here; give --query-features FILE ..., one per text: the question where the run reads it "
-            "alone, then the question with each option"
+            f"what made the others ({made}) does not run here; give --query-features FILE ..., one per text: the question where "
+            "the run reads it alone, then the question with each option"
         )
     return known
 

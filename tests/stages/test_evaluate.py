@@ -156,8 +156,8 @@ def test_a_gpu_that_is_not_there_is_refused(made, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("RunError: device cuda: PyTorch sees no GPU here")
 
 
-def test_a_run_of_another_task_than_its_entry_is_refused(made, tmp_path, capsys):
+def test_a_run_of_another_method_than_its_entry_is_refused(made, tmp_path, capsys):
     params = tmp_path / "asked.yaml"
     asked.write_params(params, {"tiny": asked.RUNS["igv"] | {"method": "igv"}})
     assert run(made, tmp_path, params=params) == 2
-    assert "runs.tiny is of the task questions" in capsys.readouterr().err
+    assert "runs.tiny is about the method igv, but" in capsys.readouterr().err

@@ -173,3 +173,12 @@ def test_settings_of_another_task_are_refused(made, tmp_path, capsys):
     arguments = [*common, "--dataset", "tiny", "--split", "iid", "--settings", "igv"]
     assert predict.main([*map(str, arguments)]) == 2
     assert "runs.igv is of the task questions" in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_the_file_and_params_that_are_not_there_are_named(made, own, capsys):
+    video = ["--features", own / "clip.npy", own / "slowfast.npy", "--query", "x", "--query-features", own / "words.npy"]
+    assert call(made, *video, "--out", own) == 2
+    assert f"{own} is a folder" in capsys.readouterr().err
+    assert call(made, *video, "--out", own / "own.jsonl", "--params", own / "none.yaml") == 2
+    assert "none.yaml: no such file" in capsys.readouterr().err
+    assert not list(own.glob("own.jsonl*"))

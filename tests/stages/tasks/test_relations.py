@@ -226,13 +226,17 @@ def test_a_split_is_predicted_as_it_is_evaluated(work, run, results, tmp_path):
     ("more", "params", "message"),
     [
         (("--plot", "p.png"), None, "--plot: ivrd predicts relations, which this picture does not show"),
-        ((), "none.yaml", "no entry 'tiny' that says how pairs become relations; name one with --settings"),
+        ((), "other.yaml", "no entry 'tiny' that says how pairs become relations; name one with --settings"),
         (("--features", "a.npy", "--query", "b"), None, "relations between trajectories that a detector proposes"),
     ],
 )
 def test_what_cannot_be_predicted_of_relations_is_refused_before_anything_is_written(
     more, params, message, work, run, tmp_path, capsys
 ):
+    if params:
+        work.write_params()
+        renamed = (work.folder / "params.yaml").read_text().replace("  tiny:\n", "  other:\n")
+        (tmp_path / params).write_text(renamed)
     assert predicted(work, run, tmp_path, *more, params=params and tmp_path / params) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "p.jsonl").exists()
