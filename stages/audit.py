@@ -236,7 +236,7 @@ def refuse_unknown(place: str, names: Iterable[str], known: Iterable[str], owner
 
 def check_measures(place: str, audit: Audit, planned: Sequence[Planned]) -> None:
     """Raises ParamsError for a measure that no task of the variants can yield."""
-    tasks = {load_method(cell.run.method).Model.TASK for cell in planned}
+    tasks = {load_method(training.run.method).Model.TASK for training in planned}
     known = (name for task in sorted(tasks) for name in load_task(task).MEASURES)
     refuse_unknown(f"{place}.measures", audit.measures, known, f"{', '.join(sorted(tasks))} has")
 
@@ -244,7 +244,7 @@ def check_measures(place: str, audit: Audit, planned: Sequence[Planned]) -> None
 def first_cells(audit: Audit, planned: Sequence[Planned]) -> list[Planned]:
     """Those of base and full with the first seed: they show which measures and numbers there are."""
     compared = (audit.base, audit.full)
-    return [cell for cell in planned if cell.cell.variant in compared and cell.cell.seed == audit.seeds[0]]
+    return [training for training in planned if training.cell.variant in compared and training.cell.seed == audit.seeds[0]]
 
 
 def check_first(place: str, audit: Audit, first: Sequence[Planned], places: Places) -> None:
@@ -255,7 +255,7 @@ def check_first(place: str, audit: Audit, first: Sequence[Planned], places: Plac
     outcomes = read_outcomes(audit, first, places).values()
     valued = (name for split in outcomes for name, values in split.values.items() if not all(map(math.isnan, values)))
     refuse_unknown(f"{place}.measures", audit.measures, valued, f"on these data {audit.base} and {audit.full} have")
-    numbers = {cell.cell.variant: cell.numbers for cell in first}
+    numbers = {training.cell.variant: training.numbers for training in first}
     every = sorted(name for of_cell in numbers.values() for split in of_cell.values() for name in split)
     refuse_unknown(f"{place}.numbers", audit.numbers, every, f"the evaluations of {audit.base} and {audit.full} have")
     if isinstance(audit.chance, str):
@@ -269,13 +269,13 @@ def read_outcomes(audit: Audit, planned: Sequence[Planned], places: Places) -> d
     Raises AuditError for predictions that cannot be read, DatasetError for those that do not belong to the samples.
     """
     outcomes = {}
-    for cell in tqdm(planned, desc="outcomes", unit="cell", dynamic_ncols=True, leave=None):
-        name = cell.run.dataset
+    for training in tqdm(planned, desc="outcomes", unit="cell", dynamic_ncols=True, leave=None):
+        name = training.run.dataset
         data = Data(samples=places.samples / name, features=places.features / name, raw=places.raw / name)
-        task = load_task(load_method(cell.run.method).Model.TASK)
+        task = load_task(load_method(training.run.method).Model.TASK)
         for split in audit.splits.names():
-            records = read_records(cell.results / "splits" / f"{split}.jsonl")
-            outcomes[cell.cell.variant, cell.cell.seed, split] = task.outcomes(data, split, records)
+            records = read_records(training.results / "splits" / f"{split}.jsonl")
+            outcomes[training.cell.variant, training.cell.seed, split] = task.outcomes(data, split, records)
     return outcomes
 
 
@@ -307,16 +307,17 @@ def write(
     aligned = align(read_outcomes(audit, planned, places), audit.seeds)
     write_outcomes(out / "outcomes.parquet", aligned)
     measured = list(tqdm(effects(audit, aligned), desc="intervals", unit="effect", dynamic_ncols=True, leave=None))
-    numbers = tabled_numbers(audit.numbers, ((cell.cell.variant, cell.numbers) for cell in planned))
+    numbers = tabled_numbers(audit.numbers, ((training.cell.variant, training.numbers) for training in planned))
     write_beside(out / "plots" / "effects.csv", csv_table([asdict(effect) for effect in measured]))
     write_beside(out / "plots" / "numbers.csv", csv_table(numbers))
-    digest_by_cell = {cell.cell.name: cell.cell.digest for cell in planned}
-    method = next(cell.run.method for cell in planned if cell.cell.variant == audit.full)
+    digest_by_cell = {training.cell.name: training.cell.digest for training in planned}
+    method = next(training.run.method for training in planned if training.cell.variant == audit.full)
     sweep_effects = list(swept(strengths, out))
     if audit.sweep:
         own, compared = own_strength(audit, places), (audit.base, audit.full)
         sweep_effects += [(own, effect) for effect in measured if effect.kind in SWEPT and effect.variant in compared]
-        digest_by_cell |= {cell.cell.name: cell.cell.digest for strength in strengths for cell in strength.planned(out)}
+        of_sweep = (training.cell for strength in strengths for training in strength.planned(out))
+        digest_by_cell |= {cell.name: cell.digest for cell in of_sweep}
     write_json(page_file, page(name, audit, method, measured, numbers, digest_by_cell, sweep_effects))
     write_json(out / "metrics.json", metrics_of(measured, numbers, sweep_effects))
 
@@ -333,13 +334,13 @@ def run_audit(name: str, args: argparse.Namespace) -> None:
     check_measures(place, audit, planned)
     strengths = plan_strengths(audit, places, args.out)
     jobs, first = args.jobs or audit.jobs, first_cells(audit, planned)
-    worked = run_cells([cell.cell for cell in first], jobs=jobs, label=f"{name}, first")
+    worked = run_cells([training.cell for training in first], jobs=jobs, label=f"{name}, first")
     check_first(place, audit, first, places)
     data = [strength.cell for strength in strengths]
     if data:
         run_cells(data, jobs=jobs, label=f"{name}, worlds")
-    swept_cells = [cell for strength in strengths for cell in strength.planned(args.out)]
-    cells = [cell.cell for cell in (*planned, *swept_cells)]
+    of_sweep = [training for strength in strengths for training in strength.planned(args.out)]
+    cells = [training.cell for training in (*planned, *of_sweep)]
     worked += run_cells(cells, jobs=jobs, label=name)
     log.info("%d of %d cells were there", len(cells) - worked, len(cells))
     write(name, audit, planned, strengths, places, args.out, args.page)

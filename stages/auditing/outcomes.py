@@ -49,7 +49,7 @@ def read_records(file: Path) -> list[dict[str, Any]]:
     Raises AuditError with the first line that is not JSON.
     """
     records = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
             records.append(json.loads(line))
         except ValueError as error:
