@@ -18,14 +18,53 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 
-from stages.params import ParamsError, load_params, lookup
+from stages.datasets.samples import load_adapter
+from stages.features.settings import Feature
+from stages.params import Dataset, ParamsError, load_params, lookup
 from stages.sources.errors import FetchError, FetchStopped
 from stages.sources.fetching import Manner, fetch
+from stages.sources.settings import SourceEntry
 
 SHOWN = 5  # strange files named
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
+
+
+def belonging(source: SourceEntry, dataset: Dataset, features: Mapping[str, Feature]) -> str:
+    """What a source is to hold, for somebody who copies it by hand; empty if no entry says."""
+    said = [f"{source.bytes:,} bytes"] if source.bytes is not None else []
+    said += [f"sha256 {source.sha256}"] if source.sha256 is not None else []
+    said += _annotations(source, dataset.adapter)
+    for name, feature in features.items():
+        if _within(feature.files, source.into):
+            key = f", key {feature.key!r}" if feature.key else ""
+            said.append(f"{feature.kind} features {name!r} ({feature.extractor}): {feature.format}{key}, width {feature.width}")
+    return "; ".join(said)
+
+
+def _annotations(source: SourceEntry, adapter: str) -> Iterator[str]:
+    """The annotation files of the adapter that the source holds."""
+    try:
+        listed = load_adapter(adapter).SOURCE.files.values()
+    except LookupError:  # consolidate says so
+        return
+    if files := list(dict.fromkeys(file for file in listed if _within(file, source.into))):
+        yield f"{', '.join(files)} (stages/datasets/{adapter}.py says in which layout)"
+
+
+def _within(path: str, into: str) -> bool:
+    return PurePosixPath(path).is_relative_to(into)
+
+
+def advice(missing: tuple[SourceEntry, ...], dataset: Dataset, features: Mapping[str, Feature]) -> str:
+    """What belongs at the own copies of the sources that are missing, a line each."""
+    lines = []
+    for source in missing:
+        belongs = belonging(source, dataset, features)
+        lines += [f"\n  {mirror.file.path}: {belongs}" for mirror in source.mirrors if mirror.file and belongs]
+    return f"\nWhat belongs into your own copies:{''.join(lines)}" if lines else ""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,7 +83,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.threads < 1:
         parser.error(f"--threads: at least 1, got {args.threads}")
     try:
-        dataset = lookup(load_params(args.params, methods=False).datasets, args.name, "datasets")
+        params = load_params(args.params, methods=False)
+        dataset = lookup(params.datasets, args.name, "datasets")
     except ParamsError as error:
         print(f"ParamsError: {error}", file=sys.stderr)
         return 2
@@ -52,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         done = fetch(args.name, dataset.sources, args.out, built=Path(dataset.after), manner=manner)
     except FetchError as error:
-        print(f"FetchError: {error}", file=sys.stderr)
+        print(f"FetchError: {error}{advice(error.missing, dataset, params.features[args.name])}", file=sys.stderr)
         return TRY_AGAIN if error.passing else 1
     except FetchStopped:
         print(f"{args.out}: stopped; complete files are kept, and the same command goes on from there", file=sys.stderr)

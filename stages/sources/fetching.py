@@ -19,7 +19,7 @@ from stages.sources.digests import Digest, digest_file
 from stages.sources.errors import FetchError, FetchStopped, MirrorError
 from stages.sources.ledger import WORK, Ledger
 from stages.sources.manifest import NAME, FileRecord
-from stages.sources.mirrors import Mirrors, Place, open_mirror
+from stages.sources.mirrors import Mirrors, Place, open_mirror, undelivered
 from stages.sources.offers import Offer, Snapshot
 from stages.sources.settings import SourceEntry
 from stages.sources.watch import Patience, Watch
@@ -91,7 +91,7 @@ class _Fetch:
 
     def run(self) -> Fetched:
         attempts = [Mirrors(source) for source in self._sources]
-        snapshots = [self._open_next(number, mirrors) for number, mirrors in enumerate(attempts)]
+        snapshots = self._open_all(attempts)
         self._check_space(snapshots)
         for number, (mirrors, snapshot) in enumerate(zip(attempts, snapshots, strict=True)):
             self._take(number, mirrors, snapshot)
@@ -104,11 +104,26 @@ class _Fetch:
         for snapshot in self._opened:
             snapshot.close()
 
+    def _open_all(self, attempts: Sequence[Mirrors]) -> list[Snapshot]:
+        """A mirror of every source. Raises FetchError that names all sources without one, so that each is looked for once."""
+        opened, failed = list[Snapshot](), list[Mirrors]()
+        for number, mirrors in enumerate(attempts):
+            if any(other.passing for other in failed):
+                mirrors.keep_to_own_copies()
+            snapshot = self._open_next(number, mirrors)
+            if snapshot is None:
+                failed.append(mirrors)
+            else:
+                opened.append(snapshot)
+        if failed:
+            raise undelivered(self._ledger.out, failed)
+        return opened
+
     # ---- mirrors --------------------------------------------------------------------------------------------------------
 
-    def _take(self, number: int, mirrors: Mirrors, snapshot: Snapshot) -> None:
+    def _take(self, number: int, mirrors: Mirrors, snapshot: Snapshot | None) -> None:
         """All files of one source, from this mirror or else from the next ones."""
-        while True:
+        while snapshot is not None:
             try:
                 with self._watch.part(sum(offer.bytes or 0 for offer in snapshot.offers)):
                     work = functools.partial(self._ensure, mirrors.source, snapshot)
@@ -119,9 +134,10 @@ class _Fetch:
                 for offer in snapshot.offers:
                     self._records.pop(offer.target, None)
             snapshot = self._open_next(number, mirrors)
-            self._check_space([snapshot])
+            self._check_space([snapshot] if snapshot else [])
+        raise undelivered(self._ledger.out, [mirrors])
 
-    def _open_next(self, number: int, mirrors: Mirrors) -> Snapshot:
+    def _open_next(self, number: int, mirrors: Mirrors) -> Snapshot | None:
         """The next mirror of the source that can be opened, with everything that can be checked before a byte is fetched."""
         while mirrors.left:
             mirror = mirrors.next()
@@ -134,7 +150,7 @@ class _Fetch:
                 return snapshot
             except MirrorError as problem:
                 mirrors.failed(problem, self._watch)
-        raise FetchError(mirrors.report(self._ledger.out), passing=mirrors.passing)
+        return None
 
     def _claim(self, number: int, snapshot: Snapshot) -> None:
         """No two sources may write one file, nor any of them our own."""

@@ -26,8 +26,8 @@ DEAD_AFTER_A_MINUTE = ("-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60
 PASSING = re.compile(
     r"could not resolve|unable to look up|couldn't connect|failed to connect|connection (?:refused|reset|timed out|closed)"
     r"|timed out|timeout|network is unreachable|no route to host|empty reply|operation too slow|early eof|hung up unexpectedly"
-    r"|recv failure|rpc failed|unexpected disconnect|ssl_error_syscall|ssl_connect|handshake\(\) failed|tls connection was non-properly"
-    r"|unexpected eof|returned error: (?:408|425|429|5\d\d)",
+    r"|recv failure|rpc failed|unexpected disconnect|ssl_error_syscall|ssl_connect|handshake\(\) failed"
+    r"|tls connection was non-properly|unexpected eof|returned error: (?:408|425|429|5\d\d)",
     re.IGNORECASE,
 )
 LASTING = re.compile(r"certificate|authentication failed|permission denied|terminal prompts disabled", re.IGNORECASE)

@@ -36,7 +36,7 @@ class FileSnapshot:
             if not self.offers:
                 raise MirrorError(f"{path} is an empty folder")
             return
-        found = _file_or_gz(path)
+        found = _file_or_gz(path, source)
         name = offered_name(path.name, str(path))
         self._decompress = found.name != path.name
         self.linked = self.linked and not self._decompress
@@ -95,13 +95,16 @@ class FileSnapshot:
         return gzip.open(own, "rb") if self._decompress else own.open("rb")  # type: ignore[return-value]
 
 
-def _file_or_gz(path: Path) -> Path:
+def _file_or_gz(path: Path, source: SourceEntry) -> Path:
+    """The file that is there. Raises MirrorError; a name that looks like a folder's is not asked for as `.gz`."""
     for candidate in (path, path.with_name(path.name + ".gz")):
         if candidate.is_file():
             return candidate
         if candidate.exists():
             raise MirrorError(f"{candidate} is neither a file nor a folder")
-    raise MirrorError(f"{path} is not there, nor {path.name}.gz (relative paths start at {Path.cwd()})")
+    single = path.suffix or source.sha256 is not None or source.bytes is not None
+    other = f", nor {path.name}.gz" if single else ""
+    raise MirrorError(f"{path} is not there{other} (relative paths start at {Path.cwd()})")
 
 
 def _files_below(folder: Path) -> Iterator[str]:

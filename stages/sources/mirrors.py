@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stages.sources.address import UrlSnapshot
-from stages.sources.errors import MirrorError
+from stages.sources.errors import FetchError, MirrorError
 from stages.sources.git import GitSnapshot
 from stages.sources.hub import Listings, open_hub
 from stages.sources.local import FileSnapshot
@@ -70,14 +71,28 @@ class Mirrors:
         if self.left:
             watch.note(f"{self._reasons[-1]}\n  trying {_address(self.left[0])}")
 
-    def report(self, out: Path) -> str:
-        """The message when none did."""
+    def keep_to_own_copies(self) -> None:
+        """Leave out the servers that are still to try: another one was out of reach, and each would be waited for."""
+        for mirror in self.left:
+            if mirror.file is None:
+                self._reasons.append(f"{_address(mirror)}: not asked, since a server was out of reach")
+        self.left = [mirror for mirror in self.left if mirror.file is not None]
+
+    def report(self) -> str:
+        """Why none did."""
         reasons = "".join(f"\n  {number}. {reason}" for number, reason in enumerate(self._reasons, 1))
-        if (out / NAME).is_file():
-            state = f"Nothing was changed: {NAME} still describes what is there."
-        else:
-            state = f"Complete files are kept, and the same command goes on from there; until then there is no {NAME}."
-        return f"{out}: the source into {self.source.into!r} could not be fetched; its mirrors said:{reasons}\n{state}"
+        return f"the source into {self.source.into!r} could not be fetched; its mirrors said:{reasons}"
+
+
+def undelivered(out: Path, failed: Sequence[Mirrors]) -> FetchError:
+    """The error that says of every source of these why no mirror delivers it, and in what state `out` is."""
+    reports = "\n".join(mirrors.report() for mirrors in failed)
+    if (out / NAME).is_file():
+        state = f"Nothing was changed: {NAME} still describes what is there."
+    else:
+        state = f"Complete files are kept, and the same command goes on from there; until then there is no {NAME}."
+    passing, missing = any(mirrors.passing for mirrors in failed), tuple(mirrors.source for mirrors in failed)
+    return FetchError(f"{out}: {reports}\n{state}", passing=passing, missing=missing)
 
 
 def _address(mirror: Mirror) -> str:

@@ -167,6 +167,30 @@ def test_failed_fetch_is_one_screen_without_a_traceback(params, tmp_path, capsys
     assert len(errors.splitlines()) <= 5
 
 
+@pytest.mark.parametrize(
+    ("name", "belongs"),
+    [
+        (
+            "vidor",
+            [
+                "annotations: annotations/training/, annotations/validation/ (stages/datasets/vidor.py says in which layout)",
+                "features/proposals: trajectory features 'proposals' (own detector and tracker, segments of 30 frames): "
+                "npz, key 'features', width 231",
+                "features/appearance: trajectory features 'appearance' (own detector, ten frames per proposal): "
+                "npz, key 'features', width 2048",
+            ],
+        ),
+        ("causal_vidqa", ["annotations: annotations/train.csv, ", "blip: frame features", "region_feat_aln: ", "text: query"]),
+    ],
+)
+def test_all_that_is_to_be_copied_by_hand_is_named_with_what_belongs_there(name, belongs, tmp_path, capsys):
+    assert fetch.main(["--params", str(REPOSITORY / "params.yaml"), "--name", name, "--out", str(tmp_path / "raw")]) == 1
+    errors = capsys.readouterr().err
+    assert ".gz" not in errors
+    for line in belongs:
+        assert f"  data/own/{name}/{line}" in errors
+
+
 def test_server_that_is_too_busy_ends_with_the_exit_code_that_says_try_later(hub, params, tmp_path):
     hub.fault("status", operation="resolve", status=429, retry_after=86_400, times=-1)
     done = run(params, tmp_path / "raw", environment(hub, tmp_path))
@@ -179,7 +203,7 @@ def test_git_server_that_is_out_of_reach_ends_with_the_exit_code_that_says_try_l
         free.bind(("127.0.0.1", 0))
         repository = f"http://127.0.0.1:{free.getsockname()[1]}/r.git"
     path = tmp_path / "params.yaml"
-    git = f"{{repository: '{repository}', commit: {'0' * 40}, path: data}}"
+    git = f"{{repository: '{repository}', commit: {'a' * 40}, path: data}}"
     path.write_text(
         f"datasets:\n  demo: {{adapter: planted, after: params.yaml, sources: [{{into: ., mirrors: [{{git: {git}}}]}}]}}\n"
         "features: {demo: {}}\nworlds: {}\ndictionaries: {}\nruns: {}\nreports: {}\n"

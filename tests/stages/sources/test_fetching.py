@@ -70,6 +70,16 @@ def test_when_all_mirrors_fail_every_reason_is_shown(own, hub, fetched, out):
     assert lines[4] == "Complete files are kept, and the same command goes on from there; until then there is no manifest.json."
 
 
+def test_behind_a_server_out_of_reach_only_own_copies_are_looked_for(own, hub, fetched):
+    hub.fault("status", operation="info", status=503, times=-1)
+    mirrors = (file(own / "missing"), Mirror(hub=Hub(repository="owner/busy", endpoint=hub.endpoint)))
+    with pytest.raises(FetchError) as failure:
+        fetched(*(SourceEntry(into=into, mirrors=mirrors) for into in ("x", "y")))
+    assert failure.value.passing
+    assert [source.into for source in failure.value.missing] == ["x", "y"]
+    assert str(failure.value).count("not asked, since a server was out of reach") == 1
+
+
 def test_mirror_with_the_locked_content_is_found_behind_one_with_another(own, tmp_path, fetched, out):
     changed = tmp_path / "changed.json"
     changed.write_bytes(b"{}")

@@ -107,6 +107,15 @@ def test_missing_copy_says_where_it_was_looked_for(own, fetched):
         fetched(source(own / "missing.jsonl", "missing.jsonl"))
 
 
+def test_all_missing_copies_are_named_at_once_and_a_folder_is_not_asked_for_compressed(own, fetched):
+    with pytest.raises(FetchError) as caught:
+        fetched(source(own / "features/clip", "clip"), source(own / "train", "annotations"), source(own / "words", "words"))
+    text = str(caught.value)
+    assert text.count("could not be fetched") == 2
+    assert f"{own / 'train'} is not there (relative paths start at " in text
+    assert f"{own / 'words'} is not there (relative paths start at " in text
+
+
 def test_empty_folder_is_refused(tmp_path, fetched):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FetchError, match="is an empty folder"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stages.sources.errors import MirrorError
-from stages.sources.mirrors import Mirrors
+from stages.sources.mirrors import Mirrors, undelivered
 from stages.sources.settings import File, Git, Mirror, SourceEntry, Url
 from stages.sources.watch import Watch
 
@@ -22,7 +22,7 @@ def test_report_lists_every_mirror_with_its_reason_and_the_state_of_the_folder(t
     mirrors = Mirrors(SourceEntry(into="x", mirrors=(OWN, GIT, URL)))
     failed(mirrors, Watch("test", quiet=True))
     assert not mirrors.left
-    assert mirrors.report(tmp_path).splitlines() == [
+    assert str(undelivered(tmp_path, [mirrors])).splitlines() == [
         f"{tmp_path}: the source into 'x' could not be fetched; its mirrors said:",
         "  1. file copies/x: reason 0",
         "  2. git https://host/r at 012345678901: reason 1",
@@ -30,5 +30,26 @@ def test_report_lists_every_mirror_with_its_reason_and_the_state_of_the_folder(t
         "Complete files are kept, and the same command goes on from there; until then there is no manifest.json.",
     ]
     (tmp_path / "manifest.json").write_text("{}")
-    assert mirrors.report(tmp_path).splitlines()[-1] == "Nothing was changed: manifest.json still describes what is there."
+    assert (
+        str(undelivered(tmp_path, [mirrors])).splitlines()[-1]
+        == "Nothing was changed: manifest.json still describes what is there."
+    )
     assert "file copies/x: reason 0\n  trying git https://host/r at 012345678901" in capsys.readouterr().err
+
+
+def test_report_names_every_source_and_its_state_once(tmp_path):
+    both = [Mirrors(SourceEntry(into=into, mirrors=(OWN, GIT))) for into in ("x", "y")]
+    for mirrors in both:
+        mirrors.next()
+        mirrors.failed(MirrorError("not there"), Watch("test", quiet=True))
+    both[1].keep_to_own_copies()
+    error = undelivered(tmp_path, both)
+    assert str(error).splitlines() == [
+        f"{tmp_path}: the source into 'x' could not be fetched; its mirrors said:",
+        "  1. file copies/x: not there",
+        "the source into 'y' could not be fetched; its mirrors said:",
+        "  1. file copies/x: not there",
+        "  2. git https://host/r at 012345678901: not asked, since a server was out of reach",
+        "Complete files are kept, and the same command goes on from there; until then there is no manifest.json.",
+    ]
+    assert [source.into for source in error.missing] == ["x", "y"]
