@@ -31,11 +31,19 @@ REPOSITORY = "planted/rehearsal"
 CONFOUNDERS = {"dictionary": "dictionaries", "vocabulary": "vocabularies", "semantic_graph": "graphs"}
 
 
+class AnnotationsError(Exception):
+    """The published annotation files are not where they were said to be."""
+
+
+class StageError(Exception):
+    """A stage of the rehearsal failed."""
+
+
 def rehearse(
     benchmark: str, annotations: Path, work: Path, *, epochs: int | None = None, videos: int | None = None
 ) -> dict[str, Any]:
     """The whole line on one benchmark; returns seconds and peak memory per stage, and the metrics of the run."""
-    params = yaml.safe_load((TEMPLATES / f"{benchmark}.yaml").read_text(encoding="utf-8"))
+    params = template(benchmark)
     fill_in(params, annotations.resolve(), epochs, videos)
     workspace.prepare(work, params)
 
@@ -57,6 +65,53 @@ def rehearse(
     return figures
 
 
+def template(benchmark: str) -> dict[str, Any]:
+    """The params file of a rehearsal, without the annotations folder."""
+    params: dict[str, Any] = yaml.safe_load((TEMPLATES / f"{benchmark}.yaml").read_text(encoding="utf-8"))
+    return params
+
+
+def annotation_files(benchmark: str) -> list[str]:
+    """Names of the published annotation files that a rehearsal reads, each plain or with .gz."""
+    world = template(benchmark)["worlds"]["rehearsal"]
+    if world["rehearsal"]:
+        return list(world["rehearsal"]["files"])
+    read = (world["question_rehearsal"].get(kind, {}).values() for kind in ("tables", "windows", "copies"))
+    return list(dict.fromkeys(name for names in read for name in names))
+
+
+def published_by(benchmark: str) -> str:
+    """Where the authors publish those files: the git mirrors of the same data set in params.yaml, or else who describes them."""
+    ((name, dataset),) = template(benchmark)["datasets"].items()
+    known = yaml.safe_load((workspace.ROOT / "params.yaml").read_text(encoding="utf-8"))["datasets"][name]
+    files = annotation_files(benchmark)
+    mirrors = (mirror for source in known["sources"] if Path(source["into"]).name in files for mirror in source["mirrors"])
+    folders = {
+        (mirror["git"]["repository"].removesuffix(".git"), str(Path(mirror["git"]["path"]).parent))
+        for mirror in mirrors
+        if "git" in mirror
+    }
+    if not folders:
+        return f"stages/datasets/{dataset['adapter']}.py names the paper whose authors publish them"
+    return f"their authors publish them in {' and '.join(f'{folder}/ of {repository}' for repository, folder in sorted(folders))}"
+
+
+def check_annotations(benchmark: str, folder: str) -> None:
+    """Raises AnnotationsError with what is expected there and who publishes it."""
+    files = annotation_files(benchmark)
+    if not folder:
+        found = "none is given"
+    elif not Path(folder).is_dir():
+        found = f"{folder} is no folder"
+    elif absent := [name for name in files if not any((Path(folder) / f"{name}{end}").is_file() for end in ("", ".gz"))]:
+        found = f"{folder} lacks {', '.join(absent)}"
+    else:
+        return
+    raise AnnotationsError(
+        f"--annotations: expected a folder with {', '.join(files)} (each plain or .gz), but {found}; {published_by(benchmark)}"
+    )
+
+
 def fill_in(params: dict[str, Any], annotations: Path, epochs: int | None, videos: int | None) -> None:
     """Put what the command line says into the template."""
     world = params["worlds"]["rehearsal"]
@@ -72,11 +127,16 @@ def fill_in(params: dict[str, Any], annotations: Path, epochs: int | None, video
 
 
 def repro(work: Path, target: str, **environment: str) -> dict[str, float]:
-    """`dvc repro target`; seconds and the largest memory of any process so far (it only grows)."""
+    """`dvc repro target`; seconds and the largest memory of any process so far (it only grows).
+
+    Raises StageError if it fails.
+    """
     print(f"== {target}", file=sys.stderr, flush=True)
     start = time.perf_counter()
     command = [sys.executable, "-m", "dvc", "repro", target]
-    subprocess.run(command, cwd=work, env=workspace.environment(**environment), check=True, stdout=sys.stderr)
+    done = subprocess.run(command, cwd=work, env=workspace.environment(**environment), check=False, stdout=sys.stderr)
+    if done.returncode:
+        raise StageError(f"`dvc repro {target}` failed in {work}; its own message stands above")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
     return {"seconds": round(time.perf_counter() - start, 1), "peak_gib_so_far": round(peak, 2)}
 
@@ -96,23 +156,24 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def main() -> None:
-    """Command line."""
+def main(argv: list[str] | None = None) -> int:
+    """Command line. Returns the exit code: 2 for annotations that are not there, 1 for a stage that fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", required=True, choices=sorted(path.stem for path in TEMPLATES.glob("*.yaml")))
-    parser.add_argument(
-        "--annotations", required=True, type=Path, help="folder with the published annotation files, plain or .gz"
-    )
+    parser.add_argument("--annotations", required=True, help="folder with the published annotation files, plain or .gz")
     parser.add_argument("--work", required=True, type=Path, help="workspace to make or go on with; several GB")
     parser.add_argument("--epochs", type=int, help="instead of the template's number")
     parser.add_argument("--videos", type=int, help="only the first so many videos")
-    args = parser.parse_args()
-    if not args.annotations.is_dir():
-        parser.error(
-            f"--annotations {args.annotations}: no such folder; the README says where the annotation files are published"
-        )
-    print(json.dumps(rehearse(args.benchmark, args.annotations, args.work, epochs=args.epochs, videos=args.videos), indent=1))
+    args = parser.parse_args(argv)
+    try:
+        check_annotations(args.benchmark, args.annotations)
+        figures = rehearse(args.benchmark, Path(args.annotations), args.work, epochs=args.epochs, videos=args.videos)
+    except (AnnotationsError, StageError) as error:
+        print(f"rehearse: {error}", file=sys.stderr)
+        return 1 if isinstance(error, StageError) else 2
+    print(json.dumps(figures, indent=1))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
