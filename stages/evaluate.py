@@ -121,11 +121,10 @@ def outcomes_of(task: Task, data: Data, splits: Sequence[Split]) -> dict[str, An
     return out
 
 
-def digests(run: Path, samples: Path, recipes: Mapping[str, str], splits: Sequence[str]) -> dict[str, str]:
-    """sha256 of what the numbers were computed from: weights, samples, and the recipes of the stores."""
-    files = {"weights": run / WEIGHTS, **{f"samples {name}": samples / f"{name}.parquet" for name in splits}}
-    out = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    return {**out, **{f"features {name}": recipe for name, recipe in sorted(recipes.items())}}
+def data_digests(samples: Path, recipes: Mapping[str, str], splits: Sequence[str]) -> dict[str, str]:
+    """sha256 of the data behind the numbers: samples of every split, recipes of the stores. Equal data, comparable results."""
+    own = {f"samples {name}": hashlib.sha256((samples / f"{name}.parquet").read_bytes()).hexdigest() for name in splits}
+    return own | {f"features {name}": recipe for name, recipe in sorted(recipes.items())}
 
 
 def write(
@@ -193,10 +192,11 @@ def main(argv: list[str] | None = None) -> int:
         task, data = load_task(model.TASK), Data(samples=args.samples, features=args.features, raw=args.raw)
         results = task.results(finished, entry, data)
         splits = results.splits
-        found = digests(args.run, args.samples, results.recipes, entry.evaluate.splits)
+        found = data_digests(args.samples, results.recipes, entry.evaluate.splits)
         digest = hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(found.items())).encode()).hexdigest()
         quality = quality_report(args.samples)
-        provenance = {"data_digest": digest, **found, "dataset": str(quality["dataset"])}
+        weights = hashlib.sha256((args.run / WEIGHTS).read_bytes()).hexdigest()
+        provenance = {"data_digest": digest, "weights": weights, **found, "dataset": str(quality["dataset"])}
         page = page_of(args.name, record, splits, entry.evaluate, args.run, provenance)
         page |= {"quality": quality, "outcomes": outcomes_of(task, data, splits)}
         write(args.results, args.page, splits, metrics_of(splits, digest, entry.evaluate.primary), page, args.run / HISTORY)

@@ -1,15 +1,18 @@
 """The evaluate stage on a run with random weights: what it writes, that it writes the same again, what it refuses."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 from stages import evaluate, score
 from stages.metrics.retrieval import evaluate as values_of
 from stages.reporting.pages import read_page
+from stages.training.runs import WEIGHTS
 from tests.stages import asked, own_run, tiny
 from tests.stages.metrics.making import columns
 
@@ -43,6 +46,17 @@ def done(made, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     assert run(made, out) == 0
     return out
+
+
+def test_the_digest_is_that_of_the_data_whatever_the_weights(made, done, tmp_path):
+    work, finished = made
+    other = shutil.copytree(finished, tmp_path / "run")
+    weights = load_file(other / WEIGHTS)
+    save_file({name: 1.01 * value if value.is_floating_point() else value for name, value in weights.items()}, other / WEIGHTS)
+    assert run((work, other), tmp_path / "out") == 0
+    first, second = (json.loads((out / "results/metrics.json").read_text()) for out in (done, tmp_path / "out"))
+    assert first["data_digest"] == second["data_digest"]
+    assert first != second
 
 
 def read(path):
