@@ -21,7 +21,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,9 +30,10 @@ PYTHON = (3, 11)
 STANZA_PARTS = ("tokenize", "pos", "lemma", "depparse")
 TIMEOUT = 10.0  # seconds for the Hub and for each program asked
 SHOWN = 6
+SETUP = "`make setup`, and run doflow with .venv/bin/python"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)  # kw_only is younger than some Pythons that check_python has to turn away
 class Finding:
     """What was looked at, how it stands, and what to do about it."""
 
@@ -73,7 +74,7 @@ def check_packages(lock: Path) -> Finding:
     if wrong:
         more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         text = f"{len(wrong)} of {count} differ from {lock.name}: {', '.join(wrong[:SHOWN])}{more}"
-        return Finding(topic="packages", state="problem", text=text, advice="`make setup`, and run doflow with .venv/bin/python")
+        return Finding(topic="packages", state="problem", text=text, advice=SETUP)
     return Finding(topic="packages", state="ok", text=f"all {count} of {lock.name}")
 
 
@@ -100,10 +101,8 @@ def check_disk(folder: Path, needed: float) -> Finding:
 
 def check_gpu() -> Finding:
     """A GPU that PyTorch can compute on."""
-    try:
-        import torch
-    except ImportError as error:
-        return Finding(topic="GPU", state="problem", text=f"PyTorch cannot be imported ({error})", advice="`make setup`")
+    import torch
+
     if torch.cuda.is_available():
         try:
             torch.ones(8, device="cuda").sum().item()
@@ -159,10 +158,8 @@ def check_hub() -> Finding:
 
 def check_stanza() -> Finding:
     """The full English Stanza models where Stanza looks by itself: the tagger `stanza` of vocabularies."""
-    try:
-        from stanza.resources.common import DEFAULT_MODEL_DIR
-    except ImportError as error:
-        return Finding(topic="Stanza", state="problem", text=f"cannot be imported ({error})", advice="`make setup`")
+    from stanza.resources.common import DEFAULT_MODEL_DIR
+
     return stanza_models(Path(DEFAULT_MODEL_DIR))
 
 
@@ -177,16 +174,28 @@ def stanza_models(folder: Path) -> Finding:
     return Finding(topic="Stanza", state="ok", text=f"English models in {folder}")
 
 
+def check_params(root: Path) -> Finding:
+    """params.yaml can be read, all of it."""
+    from stages.params import ParamsError, load_params
+
+    try:
+        params = load_params(root / "params.yaml")
+    except ParamsError as error:
+        first, *more = str(error).splitlines()
+        text = f"{first}{f' and {len(more)} more' if more else ''}"
+        return Finding(topic="params", state="problem", text=text, advice="correct params.yaml: no stage runs before")
+    return Finding(topic="params", state="ok", text=f"{len(params.runs)} runs, {len(params.audits)} audits")
+
+
 def check_graph_models(root: Path) -> Finding:
     """The Stanza packages that the entries `graphs` of params.yaml name."""
-    try:
-        from stages.confounders.stanza_models import ModelsError, model_files
-        from stages.params import ParamsError, load_params
+    from stages.confounders.stanza_models import ModelsError, model_files
+    from stages.params import ParamsError, load_params
 
+    try:
         entries = load_params(root / "params.yaml", methods=False).graphs
-    except (ImportError, ParamsError) as error:
-        text = f"the entries of graphs cannot be read ({str(error).splitlines()[0]})"
-        return Finding(topic="parsers", state="problem", text=text, advice="`make setup`, then look at params.yaml")
+    except ParamsError:
+        return Finding(topic="parsers", state="note", text="not looked at: params.yaml cannot be read")
     ready, lacking = [], []
     for name, package in sorted({(entry.stanza.folder, entry.stanza.package) for entry in entries.values()}):
         try:
@@ -204,6 +213,8 @@ def check_graph_models(root: Path) -> Finding:
 
 def check_dvc(root: Path) -> Finding:
     """DVC is set up here, and where results are shared."""
+    import dvc  # noqa: F401  # only whether it is there: it is asked in a process of its own
+
     if not (root / ".dvc").is_dir():
         return Finding(
             topic="DVC", state="problem", text=f"{root.resolve()} is not a DVC repository", advice="`dvc init`, or clone anew"
@@ -225,13 +236,17 @@ def check_dvc(root: Path) -> Finding:
 
 def checks(root: Path, needed_gb: float) -> Iterator[Finding]:
     """All findings, the quick ones first."""
-    every: list[Callable[[], Finding]] = [
-        check_python, lambda: check_packages(root / "requirements.lock"), check_machine,
-        lambda: check_disk(root / "data", needed_gb), check_git, lambda: check_dvc(root), check_gpu, check_stanza,
-        lambda: check_graph_models(root), check_hub,
+    every: list[tuple[str, Callable[[], Finding]]] = [
+        ("Python", check_python), ("packages", lambda: check_packages(root / "requirements.lock")), ("machine", check_machine),
+        ("disk", lambda: check_disk(root / "data", needed_gb)), ("git", check_git), ("DVC", lambda: check_dvc(root)),
+        ("GPU", check_gpu), ("Stanza", check_stanza), ("params", lambda: check_params(root)),
+        ("parsers", lambda: check_graph_models(root)), ("Hub", check_hub),
     ]  # fmt: skip
-    for check in every:
-        yield check()
+    for topic, check in every:
+        try:
+            yield check()
+        except ImportError as error:
+            yield Finding(topic=topic, state="problem", text=f"cannot be looked at: {error}", advice=SETUP)
 
 
 def line(finding: Finding) -> str:
@@ -247,12 +262,27 @@ def main(argv: list[str] | None = None) -> int:
         "--need-gb", type=float, default=5.0, help="free disk space below data/ to ask for (default: %(default)s)"
     )
     args = parser.parse_args(argv)
-    problems = 0
+    problems = []
     for finding in checks(Path(), args.need_gb):
         print(line(finding), flush=True)
-        problems += finding.state == "problem"
-    print("Ready." if not problems else f"{problems} problem(s): see the lines with ->")
+        problems += [finding] if finding.state == "problem" else []
+    print(verdict(problems))
     return 1 if problems else 0
+
+
+def verdict(problems: Sequence[Finding]) -> str:
+    """The last line: ready, or what to do first."""
+    if not problems:
+        return "Ready."
+    first = next(
+        (
+            f": first of all, packages are missing or differ in {sys.executable}: {SETUP}"
+            for one in problems
+            if one.advice == SETUP
+        ),
+        "",
+    )
+    return f"{len(problems)} problem(s){first or ': see the lines with ->'}"
 
 
 def _output(command: list[str]) -> str | None:

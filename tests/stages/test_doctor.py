@@ -109,7 +109,26 @@ def test_every_line_of_the_command_names_a_state_and_the_exit_code_counts_proble
     states = [line.split()[0] for line in lines[:-1] if not line.lstrip().startswith("->")]
     assert set(states) <= {"ok", "note", "problem"}
     assert code == (1 if "problem" in states else 0)
-    assert lines[-1] == ("Ready." if code == 0 else f"{states.count('problem')} problem(s): see the lines with ->")
+    assert lines[-1].startswith("Ready." if code == 0 else f"{states.count('problem')} problem(s): ")
+
+
+def test_a_python_without_the_packages_is_told_to_set_up_and_gets_no_traceback():
+    command = [sys.executable, "-S", "-m", "stages.doctor", "--need-gb", "0"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert not done.stderr
+    *lines, last = done.stdout.splitlines()
+    assert any(line.startswith("problem  Hub") and "No module named" in line for line in lines)
+    assert "packages are missing or differ in" in last
+    assert "`make setup`" in last
+
+
+def test_what_is_wrong_in_the_params_file_is_a_problem(tmp_path):
+    params = (REPOSITORY / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(params.replace("    report: demo\n", "    report: dmeo\n", 1))
+    finding = doctor.check_params(tmp_path)
+    assert finding.state == "problem"
+    assert "no report 'dmeo'; did you mean 'demo'?" in finding.text
 
 
 def test_help_says_what_is_looked_at(capsys):
