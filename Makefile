@@ -23,13 +23,14 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.ready  ## Virtual environment with every version of the lock file
+setup: $(VENV)/.ready $(BIN)/doflow  ## Virtual environment with every version of the lock file
 
 # Without an NVIDIA driver the CPU build of PyTorch is asked for first (pip finds it where the machine's package index offers one;
 # see README), so that a small machine does not fetch gigabytes of CUDA packages. With a driver, the registry's GPU build is taken.
 $(VENV)/.ready: requirements.lock pipelines/params_once.py
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "doflow needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@command -v "$(PYTHON)" >/dev/null || { echo "there is no $(PYTHON); install Python 3.11 or newer, or set PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "doflow needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1); set PYTHON=/path/to/python3.11"; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi >/dev/null 2>&1; then \
 	  $(BIN)/python -m pip install --quiet torch==$(TORCH); \
@@ -38,8 +39,13 @@ $(VENV)/.ready: requirements.lock pipelines/params_once.py
 	fi
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	@packages=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && cp pipelines/params_once.py $$packages/doflow_params_once.py && echo 'import doflow_params_once' > $$packages/doflow_params_once.pth
-	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m stages.commands "$$@"\n' > $(BIN)/doflow && chmod +x $(BIN)/doflow
 	@touch $@
+
+# A clone in which it is called goes before the one that it was set up in.
+$(BIN)/doflow: Makefile | $(VENV)/.ready
+	@printf '%s\n' '#!/bin/sh' 'root="$(CURDIR)"' \
+	  'test -f stages/commands.py || test -f "$$root/stages/commands.py" || { echo "doflow: the repository is no longer in $$root; call it from its root, or make setup there" >&2; exit 2; }' \
+	  'PYTHONPATH="$$root$${PYTHONPATH:+:$$PYTHONPATH}" exec "$$(dirname "$$0")/python" -m stages.commands "$$@"' > $@ && chmod +x $@
 
 demo: setup  ## The planted world through every stage to data/reports/demo/index.html
 	$(BIN)/python -m pipelines.side_by_side report@demo --jobs $(JOBS)

@@ -4,15 +4,16 @@
     doflow describe data/runs/causalvtg-planted
     doflow score --help
 
-From the root of the repository; `make setup` puts `doflow` beside `python` in the environment.
+`make setup` puts `doflow` beside `python` in the environment, where it finds the repository from any folder. Relative paths
+start at the folder where it is called, and so do params.yaml and data/ of the stages that read them.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
+import importlib
 import re
-import runpy
 import sys
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def targets() -> dict[str, str]:
     return dict(re.findall(r"^([a-z-]+):.*?##\s*(.+)$", makefile.read_text(encoding="utf-8"), re.MULTILINE))
 
 
+def run_by_dvc() -> dict[str, str]:
+    """Stage that DVC runs with all its arguments -> the section of params.yaml that has its entries."""
+    graph = (HERE.parent / "dvc.yaml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^  (\w+):\n    foreach: \$\{(\w+)\}$", graph, re.MULTILINE))
+
+
 def listing() -> str:
     """All of them, one line each."""
     lines = [
@@ -65,13 +72,21 @@ def main(argv: list[str] | None = None) -> int:
         print(listing())
         return 0
     name, *rest = arguments
-    if name not in commands():
-        near = difflib.get_close_matches(name, commands(), n=1)
-        print(f"doflow: no command {name!r}{f'; did you mean {near[0]!r}?' if near else ''} `doflow` lists them", file=sys.stderr)
+    known = commands()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        offer = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}."
+        print(f"doflow: no command {name!r}; {offer} `doflow` alone says what each does.", file=sys.stderr)
         return 2
-    sys.argv = [f"doflow {name}", *rest]
-    runpy.run_module(f"stages.{name}", run_name="__main__", alter_sys=True)
-    return 0
+    stage = importlib.import_module(f"stages.{name}")
+    sys.argv = [f"doflow {name}", *rest]  # what usage lines begin with
+    try:
+        return int(stage.main() or 0)
+    except SystemExit as end:  # of argparse: wrong arguments, or --help
+        if name in (sections := run_by_dvc()) and end.code in (0, 2):
+            shown = sys.stderr if end.code else sys.stdout
+            print(f"\nDVC runs it with all these arguments: dvc repro {name}@NAME, an entry of {sections[name]}", file=shown)
+        raise
 
 
 if __name__ == "__main__":
