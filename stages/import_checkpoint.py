@@ -5,17 +5,17 @@ reads   --checkpoint   .pth, .pt, .ckpt or .safetensors of the method's referenc
                          .py     a configuration of the reference repository, read as data
                          .yaml   our params.yaml; --run names the entry of its section `runs`
                          .json   config.json of one of our runs, or a configuration of the reference repository
-        what no checkpoint holds, and the run's folder has to:
+        what no checkpoint holds, and the run's folder has to before it is evaluated:
         --answers      open-ended questions (IGV; TranSTR on MSVD-QA and MSRVTT-QA): the answers in the order of their classes
         --tokenizer    CRA: the tokenizer of its text encoder, a folder in the layout of transformers
         --vocabulary   CPL, CCR, optional: the words with their vectors; otherwise those that the run's entry names are taken
-        With a run's config.json these are taken from its folder, the tokenizer also from data/raw if the entry's encoder is there
+        With a run's config.json these are taken from its folder, the tokenizer also from data/raw if the entry's encoder is
+        there; what is still missing is said, and can be put into the folder later
 writes  --out          model.safetensors, config.json, answers.json, tokenizer/, vocabulary.npz: a finished run without a training
 
 Sizes come from the shapes of the weights. Numbers that nothing told are those of the published configurations, and are listed.
 
-exit    0 imported    2 the file cannot be read, its keys differ from the reference's (unknown and missing ones are all listed),
-        or something is missing that the run's folder has to hold
+exit    0 imported    2 the file cannot be read, or its keys differ from the reference's (unknown and missing ones are all listed)
 
 For example
   python -m stages.import_checkpoint --method causalvtg --checkpoint charades.pth --config params.yaml \
@@ -155,7 +155,7 @@ def build(
 def files_beside(method: str, model: Any, converted: Converted, known: Known, given: Mapping[str, Path]) -> dict[str, bytes]:
     """What the run's folder holds beside weights and record: place below it -> content. `model`: the method's Config.
 
-    Raises ParamsError for what is missing or of no use, and the errors of the files.
+    Raises ParamsError for what is of no use, and the errors of the files.
     """
     task, classes = load_method(method).Model.TASK, getattr(model, "answers", None)
     use = {"answers": classes is not None, "tokenizer": task == "grounded_questions", "vocabulary": task == "weak_moments"}
@@ -163,22 +163,27 @@ def files_beside(method: str, model: Any, converted: Converted, known: Known, gi
     if idle := [name for name in given if not use[name]]:
         raise ParamsError(f"--{idle[0]}: {method} {why[idle[0]]}; leave it out")
     paths = {name: path for name, path in {**known.beside, **given}.items() if use[name]}
-    if use["answers"] and "answers" not in paths:
-        raise ParamsError(
-            f"--answers FILE is missing: {method} answers from {classes} classes, and no checkpoint says which words they are; "
-            f"give the answer list that it was trained with, as its repository publishes it: a JSON list of {classes} texts"
-        )
-    if use["tokenizer"] and "tokenizer" not in paths:
-        raise ParamsError(
-            f"--tokenizer DIR is missing: {method} reads words, and no checkpoint holds its tokenizer; give the folder of the "
-            "text encoder that it began with, in the layout of transformers (fetch puts it below data/raw/<dataset>/encoders)"
-        )
     if "answers" in paths:
         return {ANSWERS: _answers(paths["answers"], classes)}
     if "tokenizer" in paths:
         check_words(model, Tokeniser(paths["tokenizer"]))
         return tokenizer_files(paths["tokenizer"])
     return {VOCABULARY: _words(paths["vocabulary"], converted.widths["classes"])} if "vocabulary" in paths else {}
+
+
+def missing(out: Path, record: RunRecord) -> str | None:
+    """What the run's folder has to hold before it is evaluated, and does not; None: nothing is missing."""
+    if (classes := record.model.get("answers")) is not None and not (out / ANSWERS).is_file():
+        return (
+            f"{out / ANSWERS}: {record.method} answers from {classes} classes, and no checkpoint says which words they are; give "
+            f"--answers FILE, the list that it was trained with, as its repository publishes it: a JSON list of {classes} texts"
+        )
+    if load_method(record.method).Model.TASK == "grounded_questions" and not (out / FOLDER).is_dir():
+        return (
+            f"{out / FOLDER}: {record.method} reads words, and no checkpoint holds its tokenizer; give --tokenizer DIR, the "
+            "folder of the text encoder that it began with, in the layout of transformers (fetch: data/raw/<dataset>/encoders)"
+        )
+    return None
 
 
 def _answers(path: Path, classes: Any) -> bytes:
@@ -240,6 +245,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     print(f"{args.out}: {len(converted.weights)} tensors of {args.method}, numerics {record.model.get('numerics', 'released')}")
+    if (lacking := missing(args.out, record)) is not None:
+        print(f"still missing before it is evaluated: {lacking}", file=sys.stderr)
     assumed = converted.assumed | ({"fps": record.fps} if known.fps is None and record.fps else {})
     if assumed:
         print(

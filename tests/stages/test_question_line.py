@@ -228,7 +228,6 @@ def test_the_answers_of_open_questions_have_to_come_along(imported, capsys):
     cases = [(["--tokenizer", other.folder], f"--tokenizer: {arguments[1]} reads no words")]
     if name in ("igv", "transtr-open"):
         (other.folder / "few.json").write_text('["cup", "dog"]')
-        cases += [([], f"--answers FILE is missing: {arguments[1]} answers from 3 classes")]
         cases += [(["--answers", other.folder / "few.json"], "few.json: 2 answers; the checkpoint has 3 classes")]
         cases += [(["--answers", other.folder / "none.json"], "none.json: no such file")]
     else:
@@ -237,6 +236,9 @@ def test_the_answers_of_open_questions_have_to_come_along(imported, capsys):
         assert imports(arguments, more, out) == 2
         assert complaint in capsys.readouterr().err
     assert not (other.folder / "refused").exists()
+    assert imports(arguments, ["--out", other.folder / "without"]) == 0
+    said = f"{other.folder / 'without/answers.json'}: {arguments[1]} answers from 3 classes"
+    assert (said in capsys.readouterr().err) == (name in ("igv", "transtr-open"))
 
 
 def test_a_run_that_does_not_say_where_its_objects_are_is_refused(imported, capsys):
