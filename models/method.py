@@ -10,6 +10,7 @@ The folder is the registry: a new file is a new method, nothing else has to be t
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -19,6 +20,9 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+
+TASKS = ("moments", "weak_moments", "questions", "grounded_questions", "relations")  # what they are: Method.TASK
+REQUIRED = ("draw", "forward", "losses", "decode")  # functions that every Model has of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class Method(nn.Module):
     # "weak_moments": the batch is models.batch.Description, decode gives models.batch.Proposals
     # "questions": the batch is models.batch.Questions, decode gives models.batch.Answer; a method that has an attribute `bank`
     #     wants a models.causal.invariant.ClipBank of the training videos there before it draws
+    # "grounded_questions": the batch is models.batch.GroundedQuestions, decode gives models.batch.GroundedAnswer
     # "relations": the batch is models.batch.Relations, decode gives models.batch.PairScores
     TASK: str
     apart: tuple[str, ...] = ()  # parameters with an optimiser group of their own, left out of the clipping norm
@@ -95,8 +100,26 @@ def method_names() -> list[str]:
 def load_method(name: str) -> ModuleType:
     """Import models/methods/<name>.py.
 
-    Raises LookupError with the known names if there is no such file.
+    Raises LookupError with the known names if there is no such file, and with what it lacks if it is not a whole method.
     """
     if name not in method_names():
-        raise LookupError(f"no method {name!r}: models/methods/ has {', '.join(method_names())}")
-    return importlib.import_module(f"models.methods.{name}")
+        near = difflib.get_close_matches(name, method_names(), n=1)
+        known = f"; did you mean {near[0]!r}?" if near else f": models/methods/ has {', '.join(method_names())}"
+        raise LookupError(f"no method {name!r}{known}")
+    module = importlib.import_module(f"models.methods.{name}")
+    if lacking := incomplete(module):
+        raise LookupError(f"models/methods/{name}.py: {lacking}; models/method.py says what a method offers")
+    return module
+
+
+def incomplete(module: ModuleType) -> str:
+    """What a module lacks of a method, empty if it is a whole one."""
+    if absent := [name for name in ("Config", "Model") if not isinstance(getattr(module, name, None), type)]:
+        return f"there is no class {' and no class '.join(absent)}"
+    if not issubclass(module.Model, Method):
+        return "Model is no subclass of models.method.Method"
+    if absent := [name for name in REQUIRED if getattr(module.Model, name) is getattr(Method, name)]:
+        return f"Model lacks the function{'s' if len(absent) > 1 else ''} {', '.join(absent)}"
+    if (task := getattr(module.Model, "TASK", None)) not in TASKS:
+        return f"Model.TASK is {task!r}, must be one of {', '.join(TASKS)}"
+    return ""

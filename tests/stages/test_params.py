@@ -127,7 +127,7 @@ def test_a_method_that_does_not_exist_is_answered_with_those_that_do(tmp_path):
         raw["runs"]["causalvtg-planted"]["method"] = "casualvtg"
 
     with pytest.raises(
-        ParamsError, match=r"runs\.causalvtg-planted\.method: no method 'casualvtg': models/methods/ has .*causalvtg"
+        ParamsError, match=r"runs\.causalvtg-planted\.method: no method 'casualvtg'; did you mean 'causalvtg'\?"
     ):
         load_params(changed(tmp_path, change))
 
