@@ -20,7 +20,7 @@ import yaml
 from stages.auditing.settings import Audit
 from stages.confounders.settings import Dictionary, Graphs
 from stages.features.settings import Feature, VocabularyEntry
-from stages.parameters.strict import ParamsError, lookup, nearest, parse, parse_value, shown
+from stages.parameters.strict import ParamsError, alternatives, lookup, parse, parse_value, shown
 from stages.predictions.settings import Evaluate, GroundedEvaluate, QuestionEvaluate, WeakEvaluate
 from stages.relations.settings import RelationEvaluate
 from stages.reporting.settings import Report
@@ -330,7 +330,7 @@ def _references(params: Params, place: str) -> list[str]:
 
     def check(at: str, name: str, section: Mapping[str, Any], what: str) -> None:
         if name not in section:
-            errors.append(f"{place}: {at}: no {what} {name!r}{nearest(name, section)} Known: {', '.join(section) or 'none'}")
+            errors.append(f"{place}: {at}: no {what} {name!r}{alternatives(name, section)}")
 
     for name, dataset in params.datasets.items():
         check(f"datasets.{name}", name, params.features, "entry of features")

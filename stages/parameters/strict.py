@@ -21,7 +21,7 @@ class ParamsError(ValueError):
 def lookup(section: Mapping[str, T], name: str, what: str) -> T:
     """section[name], or a ParamsError that offers the nearest names. `what` is the section's name."""
     if name not in section:
-        raise ParamsError(f"params.yaml: {what}: no entry {name!r}{nearest(name, section)} Known: {', '.join(section) or 'none'}")
+        raise ParamsError(f"params.yaml: {what}: no entry {name!r}{alternatives(name, section)}")
     return section[name]
 
 
@@ -107,7 +107,7 @@ def _parse_dataclass(kind: type[Any], value: object, place: str, errors: list[st
     before = len(errors)
     for key in value:
         if key not in known:
-            errors.append(f"{place}: unknown key {key!r}{nearest(key, known)} Known keys: {', '.join(known)}")
+            errors.append(f"{place}: unknown key {key!r}{alternatives(key, known, 'Known keys')}")
     arguments: dict[str, Any] = {}
     for name, one in known.items():
         if name in value:
@@ -154,6 +154,12 @@ def nearest(key: object, known: Mapping[str, Any]) -> str:
     """The end of a message: the known name that is most like the key, if any is."""
     near = difflib.get_close_matches(str(key), list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else "."
+
+
+def alternatives(key: object, known: Mapping[str, Any], title: str = "Known") -> str:
+    """The end of a message: the known name that is most like the key and how many there are, or else all of them."""
+    end = nearest(key, known)
+    return f"{end} ({title}: {len(known)})" if end != "." else f"{end} {title}: {', '.join(known) or 'none'}"
 
 
 def _type_name(kind: Any) -> str:

@@ -57,7 +57,18 @@ def test_a_good_mapping_becomes_the_dataclass_with_whole_numbers_accepted_as_flo
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_name():
-    assert errors_of(mod="fast") == "here: unknown key 'mod'; did you mean 'mode'? Known keys: " + ", ".join(GOOD)
+    assert errors_of(mod="fast") == "here: unknown key 'mod'; did you mean 'mode'? (Known keys: 8)"
+
+
+def test_only_a_name_like_no_other_is_answered_with_all_of_them():
+    assert errors_of(xyz="fast") == "here: unknown key 'xyz'. Known keys: " + ", ".join(GOOD)
+    with pytest.raises(ParamsError, match=r"runs: no entry 'xyz'\. Known: a, b$"):
+        lookup({"a": 1, "b": 2}, "xyz", "runs")
+    many = {f"run{number:02}": number for number in range(60)}
+    with pytest.raises(ParamsError) as caught:
+        lookup(many, "run600", "runs")
+    assert len(str(caught.value)) < 100
+    assert str(caught.value).endswith("? (Known: 60)")
 
 
 def test_a_missing_key_is_named_with_its_type():
@@ -108,6 +119,13 @@ def test_the_file_of_the_repository_is_valid():
     assert isinstance(params, Params)
 
 
+@pytest.mark.parametrize(("section", "name"), [("runs", "causalvtg-planted"), ("audits", "igv")])
+def test_a_report_that_no_page_is_made_for_is_refused(section, name, tmp_path):
+    path = changed(tmp_path, lambda raw: raw[section][name].update(report="thesiss"))
+    with pytest.raises(ParamsError, match=rf"{section}\.{name}\.report: no report 'thesiss'; did you mean 'thesis'\?"):
+        load_params(path, methods=False)
+
+
 def test_errors_of_several_sections_come_together(tmp_path):
     def change(raw):
         raw["runs"]["causalvtg-planted"]["dataset"] = 7
@@ -126,9 +144,7 @@ def test_a_method_that_does_not_exist_is_answered_with_those_that_do(tmp_path):
     def change(raw):
         raw["runs"]["causalvtg-planted"]["method"] = "casualvtg"
 
-    with pytest.raises(
-        ParamsError, match=r"runs\.causalvtg-planted\.method: no method 'casualvtg'; did you mean 'causalvtg'\?"
-    ):
+    with pytest.raises(ParamsError, match=r"runs\.causalvtg-planted\.method: no method 'casualvtg'; did you mean 'causalvtg'\?"):
         load_params(changed(tmp_path, change))
 
 
