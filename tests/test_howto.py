@@ -41,7 +41,8 @@ def follow(page, work):
             yield done.stdout
 
 
-def world(tmp_path, *, runs):
+def world(tmp_path, *, runs, unbiased=False):
+    """A workspace with the planted world of a few dozen videos; with `unbiased`, also the one that is trained on without bias."""
     params = line.params()
     params["worlds"].pop("weak")
     params["datasets"].pop("planted_weak")
@@ -49,16 +50,34 @@ def world(tmp_path, *, runs):
     params["vocabularies"] = {}
     if not runs:
         params["runs"] = {}
+    if unbiased:
+        add_unbiased(params)
     return workspace.prepare(tmp_path / "scratch", params)
 
 
-def test_a_method_is_added_as_the_page_says(tmp_path):
-    work = world(tmp_path, runs=False)
-    (said,) = follow("models/methods/README.md", work)
+def add_unbiased(params):
+    whole = yaml.safe_load((workspace.ROOT / "params.yaml").read_text())
+    twin = params["worlds"]["demo_unbiased"] = whole["worlds"]["demo_unbiased"]
+    for name, split in twin["planted"]["splits"].items():
+        split["videos"] = params["worlds"]["demo"]["planted"]["splits"][name]["videos"]
+    for section in ("datasets", "features"):
+        params[section]["planted_unbiased"] = whole[section]["planted_unbiased"]
+    for name in ("planted_unbiased-video", "planted_unbiased-query"):
+        params["dictionaries"][name] = {**whole["dictionaries"][name], "k": 8}
+
+
+def test_a_method_is_added_and_audited_as_the_page_says(tmp_path):
+    work = world(tmp_path, runs=False, unbiased=True)
+    said, audited = follow("models/methods/README.md", work)
     assert "matching-planted" in said
-    assert "matching-planted" in (work / "data/reports/demo/index.html").read_text()
     metrics = json.loads((work / "data/results/matching-planted/metrics.json").read_text())
     assert metrics["iid.MR-full-mAP"] > 0
+    assert "IoU, one seed, so no interval over trainings: base reaches " in audited
+    effects = json.loads((work / "data/audits/matching/metrics.json").read_text())
+    assert {"base.gap.IoU", "full.gain.IoU", "full-unbiased.gap.IoU", "question-only.interventional.IoU"} <= set(effects)
+    shown = (work / "data/reports/demo/index.html").read_text()
+    assert "matching-planted" in shown
+    assert "Matching, with and without the mean of the clips" in shown
 
 
 def test_a_data_set_is_added_as_the_page_says(tmp_path):
@@ -66,6 +85,8 @@ def test_a_data_set_is_added_as_the_page_says(tmp_path):
     *_, described, said = follow("stages/datasets/README.md", work)
     assert "clip.zarr" in described
     assert "causalvtg-kitchen" in said
+    metrics = json.loads((work / "data/results/causalvtg-kitchen/metrics.json").read_text())
+    assert metrics["test.MR-full-mAP"] > 1.5 * metrics["test.baseline.random.MR-full-mAP"], "it learns"
     quality = json.loads((work / "data/samples/kitchen/quality.json").read_text())
     assert quality
     assert (work / "data/reports/demo/index.html").is_file()
