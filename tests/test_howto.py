@@ -66,7 +66,7 @@ def add_unbiased(params):
         params["dictionaries"][name] = {**whole["dictionaries"][name], "k": 8}
 
 
-def test_a_method_is_added_and_audited_as_the_page_says(tmp_path):
+def test_a_method_is_added_as_the_page_says(tmp_path):
     work = world(tmp_path, runs=False, unbiased=True)
     said, audited = follow("models/methods/README.md", work)
     assert "matching-planted" in said
