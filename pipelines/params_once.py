@@ -1,7 +1,8 @@
-"""DVC reads params.yaml once per command instead of once per stage.
+"""DVC reads params.yaml once per command instead of once per stage, dvc.yaml and dvc.lock once instead of twice.
 
-DVC parses the whole file, and walks the whole of it for every key, for each stage that it looks at: with the hundreds of entries
-of this project that is two thirds of a `dvc repro` that has nothing to do. `make setup` copies this file into the virtual
+DVC parses the whole of params.yaml, and walks the whole of it for every key, for each stage that it looks at: with the hundreds
+of entries of this project that is two thirds of a `dvc repro` that has nothing to do. With every stage in it dvc.lock is a file
+of more than a megabyte, whose parsing is half of what is left. `make setup` copies this file into the virtual
 environment, where Python imports it at every start (a `.pth` file). It changes no result: a file is read again as soon as its
 time, size or inode differs, and every caller gets a copy of its own. Without it everything works, slower.
 
@@ -15,7 +16,6 @@ import sys
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
-TARGET = "dvc.dependency.param"  # where DVC 3 reads parameters
 GLOBS = frozenset("*?[]!")  # keys with these are patterns to DVC: left to it
 
 
@@ -24,14 +24,15 @@ class Hook:
 
     @classmethod
     def find_spec(cls, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """The usual spec of DVC's module, with `remember` behind its loader; None for every other module."""
-        if name != TARGET or (spec := PathFinder.find_spec(name, path, target)) is None or spec.loader is None:
+        """The usual spec of DVC's module, with its change behind the loader; None for every other module."""
+        change = CHANGES.get(name)
+        if change is None or (spec := PathFinder.find_spec(name, path, target)) is None or spec.loader is None:
             return None
         load = spec.loader.exec_module
 
         def load_and_change(module: Any) -> None:
             load(module)
-            remember(module)
+            change(module)
 
         spec.loader.exec_module = load_and_change  # type: ignore[method-assign]
         return spec
@@ -74,4 +75,32 @@ def remember(module: Any) -> None:
     module.load_path, module.read_param_file = load_once, read_once
 
 
+def parse_once(module: Any) -> None:
+    """Make the module's `parse_yaml` keep what it parsed, as JSON text, from which every caller gets a copy of its own."""
+    parse = getattr(module, "parse_yaml", None)
+    if parse is None:
+        return
+    import json
+
+    parsed: dict[str, str] = {}
+
+    def parse_kept(text: str, path: Any, typ: str = "safe") -> Any:
+        if typ != "safe":  # with comments and places, to be written again
+            return parse(text, path, typ)
+        if text not in parsed:
+            value = parse(text, path, typ)
+            try:
+                kept = json.dumps(value)
+            except (TypeError, ValueError):  # dates, say: what JSON does not have
+                return value
+            if json.loads(kept) != value:  # keys that are no texts
+                return value
+            parsed[text] = kept
+        return json.loads(parsed[text])
+
+    module.parse_yaml = parse_kept
+
+
+# where DVC 3 reads parameters, and where dvc.yaml and dvc.lock
+CHANGES = {"dvc.dependency.param": remember, "dvc.utils.strictyaml": parse_once}
 sys.meta_path.insert(0, Hook)

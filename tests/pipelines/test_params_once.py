@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -29,6 +32,7 @@ import site, sys
 sys.meta_path[:] = [finder for finder in sys.meta_path if finder.__module__ != "doflow_params_once"]  # the environment's own
 sys.modules.pop("doflow_params_once", None)
 if sys.argv[1] != "-":
+    sys.path.insert(0, sys.argv[1])  # before the environment's own copy
     site.addsitedir(sys.argv[1])
 import dvc.utils.serialize._common as common
 seen, load = [], common._load_data
@@ -38,9 +42,16 @@ def counting(path, *rest, **named):
 for module in ("_yaml", "_common"):
     __import__(f"dvc.utils.serialize.{module}")
     setattr(sys.modules[f"dvc.utils.serialize.{module}"], "_load_data", counting)
+parses, yaml = [], sys.modules["dvc.utils.serialize._yaml"]
+parse = yaml.parse_yaml
+def parsing(text, path, typ="safe"):
+    parses.append(str(path).rpartition("/")[2])
+    return parse(text, path, typ)
+import dvc.utils.serialize
+yaml.parse_yaml = dvc.utils.serialize.parse_yaml = parsing
 from dvc.cli import main
 code = main(sys.argv[2:])
-print("reads", sum(path.endswith("params.yaml") for path in seen))
+print("reads", sum(path.endswith("params.yaml") for path in seen), parses.count("dvc.lock"))
 sys.exit(code)
 """
 
@@ -66,26 +77,27 @@ def packages(tmp_path):
 
 
 def dvc(folder, packages, *arguments):
-    """(output, times that params.yaml was parsed) of a DVC command."""
+    """(output, times that params.yaml and dvc.lock were parsed) of a DVC command."""
     command = [sys.executable, "-c", COUNTING, str(packages), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    output, reads = done.stdout.rsplit("reads ", 1)
-    return output, int(reads)
+    output, counts = done.stdout.rsplit("reads ", 1)
+    return output, *map(int, counts.split())
 
 
 def test_params_are_parsed_once_for_all_stages(workspace, packages):
     dvc(workspace, packages, "repro")
-    output, reads = dvc(workspace, packages, "repro")
+    output, reads, locks = dvc(workspace, packages, "repro")
     assert "up to date" in output
-    _, plain = dvc(workspace, "-", "repro")
+    _, plain, plain_locks = dvc(workspace, "-", "repro")
     assert plain - reads == 3  # four stages
+    assert (locks, plain_locks) == (1, 2)
 
 
 def test_a_changed_number_is_seen_and_names_its_stage_alone(workspace, packages):
     dvc(workspace, packages, "repro")
     (workspace / "params.yaml").write_text(PARAMS.replace("run2: {rate: 0.5", "run2: {rate: 0.7"))
-    status, _ = dvc(workspace, packages, "status")
+    status, *_ = dvc(workspace, packages, "status")
     assert status == dvc(workspace, "-", "status")[0]
     assert "runs.run2.rate" in status
     assert "run1" not in status
@@ -101,6 +113,19 @@ def test_a_key_that_is_missing_is_reported_as_dvc_does(workspace, packages):
     (workspace / "params.yaml").write_text(PARAMS)
     dvc(workspace, packages, "repro")
     (workspace / "params.yaml").write_text(PARAMS.replace("run3: {rate: 0.5, widths: [1, 2]}", "run3: {rate: 0.5}"))
-    status, _ = dvc(workspace, packages, "status")
+    status, *_ = dvc(workspace, packages, "status")
     assert status == dvc(workspace, "-", "status")[0]
     assert "runs.run3.widths" in status
+
+
+@pytest.mark.parametrize("value", [{"a": [1, 1.5, None, True]}, {1: "a key that is no text"}, {"a": date(2026, 11, 21)}])
+def test_every_caller_gets_what_was_parsed_as_its_own(value, monkeypatch):
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))  # the file hooks itself into imports
+    module = SimpleNamespace(parse_yaml=lambda _text, _path, typ="safe": value if typ == "safe" else typ)
+    runpy.run_path(str(SHIM))["parse_once"](module)
+    first, second = (module.parse_yaml("a: 1", "x.yaml") for _ in range(2))
+    assert first == second == value
+    assert module.parse_yaml("a: 1", "x.yaml", typ="rt") == "rt"
+    if isinstance(value.get("a"), list):
+        first["a"].append(2)
+        assert module.parse_yaml("a: 1", "x.yaml") == value
