@@ -176,22 +176,17 @@ class Workspace:
         if "error" in reply:
             quoted = "\n".join(f"    {line}" for line in tail)
             raise StageFailedError(f"{stage}: {reply['error']}\n{quoted}\nAlone: dvc repro {stage}", reply["exit"])
+        unshared = _mark(stage)
         if ran:
-            self._unshared(stage).touch()
-        if self._share and self._unshared(stage).exists():
+            unshared.touch()
+        if self._share and unshared.exists():
             pushed = self._ask({"do": "push", "stage": stage}, log)
             if "error" in pushed:
                 raise StageFailedError(f"{stage}: it ran, but the DVC remote did not take it: {pushed['error']}", TRY_AGAIN)
-            self._unshared(stage).unlink()
+            unshared.unlink()
         if ran:
             return "ran"
         return "restored" if reply["changed"] else "unchanged"
-
-    def _unshared(self, stage: str) -> Path:
-        """A mark that stays as long as no remote has what this workspace ran."""
-        folder = Path(".dvc/tmp/unshared")
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / stage
 
     def _ask(self, request: dict[str, Any], hear: Callable[[str], None]) -> dict[str, Any]:
         _write(self._process, json.dumps(request))
@@ -203,6 +198,13 @@ class Workspace:
             tail.append(line)
             hear(line)
         raise StageFailedError("the DVC process ended before it answered:\n" + "\n".join(tail))
+
+
+def _mark(stage: str) -> Path:
+    """A file that is there as long as no remote has what this workspace ran of the stage."""
+    folder = Path(".dvc/tmp/unshared")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / stage
 
 
 def _write(process: subprocess.Popen[bytes], line: str) -> None:

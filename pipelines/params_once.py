@@ -81,13 +81,15 @@ def parse_once(module: Any) -> None:
     if parse is None:
         return
     import json
+    from pathlib import Path
 
-    parsed: dict[str, str] = {}
+    parsed: dict[str, tuple[str, str]] = {}  # file -> its newest text, and what that says: a flow's process sees many a dvc.lock
 
     def parse_kept(text: str, path: Any, typ: str = "safe") -> Any:
         if typ != "safe":  # with comments and places, to be written again
             return parse(text, path, typ)
-        if text not in parsed:
+        file = str(Path(path).absolute())
+        if file not in parsed or parsed[file][0] != text:
             value = parse(text, path, typ)
             try:
                 kept = json.dumps(value)
@@ -95,8 +97,8 @@ def parse_once(module: Any) -> None:
                 return value
             if json.loads(kept) != value:  # keys that are no texts
                 return value
-            parsed[text] = kept
-        return json.loads(parsed[text])
+            parsed[file] = text, kept
+        return json.loads(parsed[file][1])
 
     module.parse_yaml = parse_kept
 

@@ -126,6 +126,7 @@ def test_every_caller_gets_what_was_parsed_as_its_own(value, monkeypatch):
     first, second = (module.parse_yaml("a: 1", "x.yaml") for _ in range(2))
     assert first == second == value
     assert module.parse_yaml("a: 1", "x.yaml", typ="rt") == "rt"
+    assert module.parse_yaml("b: 1", "x.yaml") == value  # another text in its place
     if isinstance(value.get("a"), list):
         first["a"].append(2)
         assert module.parse_yaml("a: 1", "x.yaml") == value
